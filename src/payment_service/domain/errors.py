@@ -1,0 +1,104 @@
+"""Mistakes of callers and rules of payments: expected, and mapped to problems in `api/problems.py`.
+
+PaymentServiceError
+├── NotFound                    no such thing, or another tenant's
+├── InvalidCursor               a page cursor that we did not make
+├── InvalidStateTransition      not possible in the current status
+├── ConcurrentUpdate            the row changed between reading and writing
+├── IdempotencyKeyReused        the key means another request
+├── IdempotencyInProgress       the request with this key is still running
+├── OrderReferenceInUse         another live payment has the order reference
+├── RefundReferenceInUse        another refund has the reference
+├── RefundExceedsAvailable      more than what is left
+├── RefundDestinationRequired   the payer's account is not known
+├── RefundNotSupported          the provider cannot pay out here
+├── PaymentRejected             the provider definitely refused
+├── WebhookSignatureInvalid     not from the provider
+└── StorageUnavailable          the database does not answer, or the pool is exhausted
+
+Troubles of providers that are not definite are `providers.provider.ProviderError`.
+"""
+
+
+class PaymentServiceError(Exception):
+    """The message is safe to show to the caller: a full thought, no secrets, no payloads."""
+
+
+class NotFound(PaymentServiceError):
+    """There is no such thing for this tenant."""
+
+
+class InvalidCursor(PaymentServiceError):
+    """The cursor was not made by us for these filters."""
+
+
+class InvalidStateTransition(PaymentServiceError):
+    """The status does not allow it."""
+
+    def __init__(self, message: str, current_status: str) -> None:
+        super().__init__(message)
+        self.current_status = current_status
+
+
+class ConcurrentUpdate(PaymentServiceError):
+    """Somebody else changed the row; nothing was written."""
+
+
+class IdempotencyKeyReused(PaymentServiceError):
+    """The key was used for a different request."""
+
+
+class IdempotencyInProgress(PaymentServiceError):
+    """The first request with this key still runs."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__("A request with this key is still running.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class OrderReferenceInUse(PaymentServiceError):
+    """Another live payment has this order reference."""
+
+    def __init__(self, payment_id: str) -> None:
+        super().__init__("Another live payment has this order reference.")
+        self.payment_id = payment_id
+
+
+class RefundReferenceInUse(PaymentServiceError):
+    """Another refund of the tenant has this reference."""
+
+    def __init__(self, refund_id: str) -> None:
+        super().__init__("Another refund has this reference.")
+        self.refund_id = refund_id
+
+
+class RefundExceedsAvailable(PaymentServiceError):
+    """The refund is larger than what is left."""
+
+    def __init__(self, available: int) -> None:
+        super().__init__(f"{available} can still be refunded.")
+        self.available = available
+
+
+class RefundDestinationRequired(PaymentServiceError):
+    """The provider did not tell who paid."""
+
+
+class RefundNotSupported(PaymentServiceError):
+    """The provider has no way to pay out here."""
+
+
+class PaymentRejected(PaymentServiceError):
+    """The provider definitely refused the payment."""
+
+    def __init__(self, message: str, provider_code: str) -> None:
+        super().__init__(message)
+        self.provider_code = provider_code
+
+
+class WebhookSignatureInvalid(PaymentServiceError):
+    """The signature is not the provider's."""
+
+
+class StorageUnavailable(PaymentServiceError):
+    """The database does not answer in time; nothing is known to be written."""

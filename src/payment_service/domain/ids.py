@@ -1,0 +1,39 @@
+"""Names for things: sortable by time, unguessable, and never reused."""
+
+import secrets
+from datetime import UTC, datetime
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_ORDER_CODE_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
+_ORDER_CODE_RANDOM_BITS = 12
+ORDER_CODE_MAX = 2**53 - 1  # the largest integer that every JSON reader keeps exact
+
+
+def new_id(prefix: str, at: datetime) -> str:
+    """Make `<prefix>_` and 26 characters: 48 bits of milliseconds, 80 random bits (as a ULID)."""
+    milliseconds = int(at.timestamp() * 1000)
+    number = (milliseconds << 80) | secrets.randbits(80)
+    return f"{prefix}_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def new_token() -> str:
+    """Make a name that nobody can guess: 192 random bits, 32 URL-safe characters."""
+    return secrets.token_urlsafe(24)
+
+
+def new_order_code(at: datetime) -> int:
+    """Make an order number for a provider: 41 bits of milliseconds since 2025, 12 random bits.
+
+    It stays below 2**53, is not guessable from volume, and lies far above the small numbers that
+    providers use in their test webhooks (payOS registers a webhook with order 123).
+    """
+    milliseconds = int((at - _ORDER_CODE_EPOCH).total_seconds() * 1000)
+    return (milliseconds << _ORDER_CODE_RANDOM_BITS) | secrets.randbits(_ORDER_CODE_RANDOM_BITS)
+
+
+def new_transfer_text() -> str:
+    """Make the text of a bank transfer: nine characters that every bank's form takes.
+
+    Source: payOS allows nine characters where the bank account is not linked through payOS.
+    """
+    return "PAY" + "".join(secrets.choice(_ALPHABET).upper() for _ in range(6))

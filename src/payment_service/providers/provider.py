@@ -1,0 +1,275 @@
+"""What the service asks of a payment provider: one small Protocol, its values and its errors.
+
+Every trouble of a provider answers one question: did it act?
+
+ProviderError
+├── RequestNotSent      no: it never heard of it (refused connection, open circuit); safe to repeat
+├── RequestRejected     no: it heard and definitely refused
+│   └── UnknownReference    it knows no such payment or payout
+├── ProviderMisconfigured   no: it refused our credentials or signature; ours to repair
+└── OutcomeUnknown      perhaps: no answer, or one that tells nothing; ask, never repeat blindly
+    └── ProviderTimeout     no answer in time
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from payment_service.domain.money import Money
+
+
+class ProviderError(Exception):
+    """The message names no secret, no payload and no person."""
+
+    def __init__(self, message: str, *, provider_code: str = "") -> None:
+        super().__init__(message)
+        self.provider_code = provider_code
+
+
+class RequestNotSent(ProviderError):
+    """The provider never heard of the request."""
+
+
+class RequestRejected(ProviderError):
+    """The provider definitely refused the request."""
+
+
+class UnknownReference(RequestRejected):
+    """The provider knows no such payment or payout."""
+
+
+class InsufficientFunds(RequestRejected):
+    """The payout wallet holds too little; the same payout may succeed later."""
+
+
+class InvalidDestination(RequestRejected):
+    """The account cannot be paid."""
+
+
+class ProviderMisconfigured(ProviderError):
+    """The provider refused our credentials, signature or address."""
+
+
+class OutcomeUnknown(ProviderError):
+    """The provider may have acted; find out by asking."""
+
+
+class ProviderTimeout(OutcomeUnknown):
+    """The provider did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do."""
+
+    refunds: bool
+    native_qr: bool  # `Checkout.qr_code` is filled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckoutRequest:
+    """A payment link to be made."""
+
+    order_code: int  # our name for it, unique at the provider for ever
+    money: Money
+    transfer_text: str  # at most nine characters, ASCII letters and digits
+    return_url: str
+    cancel_url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """A payment link that can be paid."""
+
+    provider_reference: str  # the provider's name for it
+    checkout_url: str
+    qr_code: str | None  # the text of the QR code
+
+
+class CheckoutState(StrEnum):
+    """What the provider says of a payment link. UNRECOGNISED: a word we do not know, ask again."""
+
+    OPEN = "open"
+    PAID = "paid"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    UNRECOGNISED = "unrecognised"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payer:
+    """The account that paid, as far as the provider tells."""
+
+    bank_id: str | None  # as the provider writes it; not always a NAPAS number
+    bank_bin: str | None  # the six-digit NAPAS number, when it is one
+    account_number: str | None
+    account_name: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One bank transfer to a payment link."""
+
+    order_code: int
+    provider_reference: str
+    bank_reference: str
+    money: Money
+    occurred_at: datetime  # UTC; the bank's time, to the second
+    payer: Payer | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderPayment:
+    """A payment link as the provider sees it now."""
+
+    order_code: int
+    provider_reference: str
+    state: CheckoutState
+    amount: int  # minor units, asked
+    amount_paid: int  # minor units
+    transfers: tuple[Transfer, ...]
+
+
+class WebhookKind(StrEnum):
+    """`transfer` reports money; `ping` is the sample sent when the webhook URL is registered."""
+
+    TRANSFER = "transfer"
+    PING = "ping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedWebhook:
+    """A webhook whose signature is right: enough to store it, nothing of what it means."""
+
+    event_id: str  # equal for repeated deliveries of one report; at most 128 characters
+    key: str  # what orders it: equal for all webhooks of one payment; at most 64 characters
+    schema_version: str  # the file in webhook-schemas/ that describes it, for example "v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookReport:
+    """What a stored webhook says."""
+
+    kind: WebhookKind
+    transfer: Transfer | None
+
+
+class UnreadableWebhook(Exception):
+    """A signed webhook that no schema version can read; kept for an operator, never dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRequest:
+    """Money to be paid back."""
+
+    reference: str  # our name for this try, unique for ever; ASCII letters, digits, '-', '_'
+    idempotency_key: str
+    money: Money
+    bank_bin: str  # six digits
+    account_number: str = field(repr=False)
+    text: str  # on the bank statement; ASCII letters, digits, space
+
+
+class PayoutState(StrEnum):
+    """What the provider says of a payout."""
+
+    PROCESSING = "processing"
+    AWAITING_APPROVAL = "awaiting_approval"
+    ON_HOLD = "on_hold"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    RETURNED = "returned"  # succeeded, then the bank sent it back
+    UNRECOGNISED = "unrecognised"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderRefund:
+    """A payout as the provider sees it now."""
+
+    provider_reference: str
+    reference: str
+    state: PayoutState
+    amount: int  # minor units
+
+
+class PaymentProvider(Protocol):
+    """A payment provider. Calls raise `ProviderError`; each has its own bounded time."""
+
+    @property
+    def name(self) -> str:
+        """The name in settings, tables, metrics and the contract."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do with the present settings."""
+
+    async def create_payment(self, request: CheckoutRequest) -> Checkout:
+        """Make a payment link.
+
+        Raises:
+            OutcomeUnknown: Also when the order code exists already: an earlier try may have landed.
+        """
+
+    async def get_payment(self, order_code: int) -> ProviderPayment:
+        """Ask about a payment link.
+
+        Raises:
+            UnknownReference: There is none.
+        """
+
+    async def cancel_payment(self, order_code: int, reason: str) -> ProviderPayment:
+        """Close a payment link and tell its state afterwards, which may be paid.
+
+        Raises:
+            UnknownReference: There is none.
+        """
+
+    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> VerifiedWebhook:
+        """Check that the body comes from the provider.
+
+        Raises:
+            WebhookSignatureInvalid: It does not.
+        """
+
+    def parse_webhook(self, body: bytes, schema_version: str) -> WebhookReport:
+        """Read a stored webhook, of any version that was ever stored.
+
+        Raises:
+            UnreadableWebhook: No version can read it.
+        """
+
+    async def refund(self, request: RefundRequest) -> ProviderRefund:
+        """Pay money back. The same idempotency key never pays twice.
+
+        Raises:
+            InsufficientFunds, InvalidDestination, RequestRejected: It definitely did not.
+        """
+
+    async def find_refund(self, reference: str) -> ProviderRefund | None:
+        """Ask about a payout by our name for it; None when there is none."""
+
+    async def register_webhook(self, url: str) -> None:
+        """Tell the provider where to send webhooks; it sends a ping there before it answers.
+
+        Raises:
+            RequestRejected: The provider could not reach the URL.
+        """
+
+
+class ProviderFactory(Protocol):
+    """What the entry-point group `payment_service.providers` names."""
+
+    def __call__(
+        self, environment: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[PaymentProvider]:
+        """Open the provider with its own settings.
+
+        Raises:
+            InvalidSettings: One message per fault, all at once.
+        """
