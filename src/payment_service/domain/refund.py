@@ -6,7 +6,7 @@ from payment_service.domain.errors import RefundExceedsAvailable
 
 
 class RefundStatus(StrEnum):
-    """`pending`: an obligation; `succeeded`: the money left; `failed`: the reserve was given back."""
+    """`pending`: an obligation; `succeeded`: the money left; `failed`: the reserve was freed."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"

@@ -1,0 +1,83 @@
+"""Announces a change of a payment: its version, its audit row and its event, always together.
+
+Every change goes through here exactly once, in the transaction that makes it. So `version` counts
+the events of a payment without gaps, and no change can be silent.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from payment_service.domain.audit import Actor
+from payment_service.domain.ids import new_id
+from payment_service.messaging import events, topics
+from payment_service.storage import outbox
+from payment_service.storage.database import Session
+from payment_service.storage.models import (
+    AuditEntry,
+    MoneyException,
+    Payment,
+    PaymentAttempt,
+    Receipt,
+    Refund,
+)
+from payment_service.telemetry import tracing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What happened, and whose doing it was."""
+
+    event_type: str
+    actor: Actor
+    from_status: str | None = None
+    amount: int | None = None  # minor units
+    reason: str | None = None
+    refund: Refund | None = None
+    receipt: Receipt | None = None
+    exception: MoneyException | None = None
+
+
+async def announce(
+    session: Session, payment: Payment, attempt: PaymentAttempt, change: Change, *, now: datetime
+) -> None:
+    """Count the change, write down who made it, and tell the world when the transaction commits."""
+    payment.version += 1
+    payment.updated_at = now
+    session.add(_audit_entry(payment, change, now))
+    event_id = new_id("evt", now)
+    await session.flush()  # the database's word on the constraints comes before the event
+    await outbox.add(
+        session,
+        topic=topics.EVENTS,
+        message_key=payment.id,
+        message_id=event_id,
+        payload=events.payment_event(
+            change.event_type,
+            event_id=event_id,
+            at=now,
+            payment=payment,
+            attempt=attempt,
+            refund=change.refund,
+            receipt=change.receipt,
+            exception=change.exception,
+        ),
+        headers=tracing.headers(),
+        at=now,
+    )
+
+
+def _audit_entry(payment: Payment, change: Change, now: datetime) -> AuditEntry:
+    return AuditEntry(
+        payment_id=payment.id,
+        at=now,
+        actor=change.actor.kind,
+        actor_id=change.actor.id,
+        action=change.event_type,
+        from_status=change.from_status,
+        to_status=payment.status,
+        version=payment.version,
+        amount=change.amount,
+        refund_id=change.refund.id if change.refund else None,
+        reason=change.reason,
+        request_id=change.actor.request_id,
+    )

@@ -1,0 +1,211 @@
+"""Records bank transfers: each exactly once, whoever tells of it and however often.
+
+Receipts are a set and their sum does not depend on order, so webhooks, polls and operators' replays
+may come in any order and any number.
+"""
+
+from datetime import datetime, timedelta
+
+from payment_service.domain.audit import Actor
+from payment_service.domain.ids import new_id
+from payment_service.domain.payment import PaymentStatus
+from payment_service.domain.receipt import Disposition, ExceptionCode, Verdict, judge
+from payment_service.ledger.changes import Change, announce
+from payment_service.providers.provider import Transfer
+from payment_service.storage import payments
+from payment_service.storage.database import Session
+from payment_service.storage.models import MoneyException, Payment, PaymentAttempt, Receipt
+
+WATCH_CLOSED = timedelta(hours=48)
+"""How long a closed link is looked at: banks book transfers of the night on the next day."""
+
+
+async def record_transfer(
+    session: Session,
+    payment: Payment,
+    attempt: PaymentAttempt,
+    transfer: Transfer,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> Receipt | None:
+    """Record a transfer to a payment that the caller has locked; None when it is on record already.
+
+    A report that contradicts what is on record (same link and bank reference, another amount or
+    time) changes no amount: it is raised as an exception for a person to look at.
+    """
+    known = await payments.list_receipts_of_transfer(
+        session,
+        provider=payment.provider,
+        provider_reference=transfer.provider_reference,
+        bank_reference=transfer.bank_reference,
+    )
+    if any(_is_same(receipt, transfer) for receipt in known):
+        return None
+    if known:
+        await _raise_mismatch(session, payment, attempt, transfer, actor=actor, now=now)
+        return None
+    verdict = judge(
+        status=PaymentStatus(payment.status),
+        asked=payment.amount,
+        applied=payment.amount_applied,
+        amount=transfer.money.amount,
+    )
+    receipt = _receipt(transfer, payment.provider, verdict, payment_id=payment.id, now=now)
+    await payments.add(session, receipt)
+    await _credit(session, payment, attempt, receipt, verdict, actor=actor, now=now)
+    return receipt
+
+
+async def record_unmatched(
+    session: Session, provider: str, transfer: Transfer, *, now: datetime
+) -> Receipt | None:
+    """Record a transfer that belongs to no payment of ours; None when it is on record already."""
+    known = await payments.list_receipts_of_transfer(
+        session,
+        provider=provider,
+        provider_reference=transfer.provider_reference,
+        bank_reference=transfer.bank_reference,
+    )
+    if any(_is_same(receipt, transfer) for receipt in known):
+        return None
+    verdict = Verdict(0, Disposition.UNMATCHED, None, settles=False)
+    receipt = _receipt(transfer, provider, verdict, payment_id=None, now=now)
+    await payments.add(session, receipt)
+    return receipt
+
+
+def _is_same(receipt: Receipt, transfer: Transfer) -> bool:
+    return receipt.amount == transfer.money.amount and receipt.occurred_at == transfer.occurred_at
+
+
+def _receipt(
+    transfer: Transfer, provider: str, verdict: Verdict, *, payment_id: str | None, now: datetime
+) -> Receipt:
+    payer = transfer.payer
+    return Receipt(
+        id=new_id("rcp", now),
+        payment_id=payment_id,
+        provider=provider,
+        order_code=transfer.order_code,
+        provider_reference=transfer.provider_reference,
+        bank_reference=transfer.bank_reference,
+        amount=transfer.money.amount,
+        amount_applied=verdict.amount_applied,
+        currency=transfer.money.currency,
+        disposition=verdict.disposition,
+        occurred_at=transfer.occurred_at,
+        recorded_at=now,
+        payer_bank_id=payer.bank_id if payer else None,
+        payer_bank_bin=payer.bank_bin if payer else None,
+        payer_account_number=payer.account_number if payer else None,
+        payer_account_name=payer.account_name if payer else None,
+    )
+
+
+async def _credit(
+    session: Session,
+    payment: Payment,
+    attempt: PaymentAttempt,
+    receipt: Receipt,
+    verdict: Verdict,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    from_status = payment.status
+    payment.amount_received += receipt.amount
+    payment.amount_applied += verdict.amount_applied
+    if verdict.settles:
+        payment.advance(PaymentStatus.PAID)
+        payment.paid_at = payment.closed_at = now
+        payment.next_check_at = now + WATCH_CLOSED
+        payment.checks = 0
+        close_attempt(attempt, now=now)
+        await _resolve(session, payment, ExceptionCode.UNDERPAID, "topped_up", now=now)
+    exception = _exception(payment, receipt, verdict, now=now)
+    if exception is not None:
+        await payments.add(session, exception)
+    change = Change(
+        event_type=_event_type(verdict),
+        actor=actor,
+        from_status=from_status,
+        amount=receipt.amount,
+        reason=exception.code if exception else None,
+        receipt=receipt,
+        exception=exception,
+    )
+    await announce(session, payment, attempt, change, now=now)
+
+
+def close_attempt(attempt: PaymentAttempt, *, now: datetime) -> None:
+    """Note that a link takes no more money; late money on it becomes an exception."""
+    attempt.state = payments.ATTEMPT_CLOSED
+    attempt.closed_at = now
+
+
+def _event_type(verdict: Verdict) -> str:
+    if verdict.settles:
+        return "payment.paid"
+    return "payment.receipt" if verdict.amount_applied else "payment.exception"
+
+
+def _exception(
+    payment: Payment, receipt: Receipt, verdict: Verdict, *, now: datetime
+) -> MoneyException | None:
+    if verdict.exception is None:
+        return None
+    missing = payment.amount - payment.amount_applied
+    amount = (
+        missing
+        if verdict.exception is ExceptionCode.UNDERPAID
+        else (receipt.amount - verdict.amount_applied)
+    )
+    return MoneyException(
+        id=new_id("exc", now),
+        payment_id=payment.id,
+        receipt_id=receipt.id,
+        code=verdict.exception,
+        amount=amount,
+        raised_at=now,
+    )
+
+
+async def _resolve(
+    session: Session, payment: Payment, code: ExceptionCode, resolution: str, *, now: datetime
+) -> None:
+    for exception in await payments.list_open_exceptions(session, [payment.id]):
+        if exception.code == code:
+            exception.resolved_at = now
+            exception.resolution = resolution
+
+
+async def _raise_mismatch(
+    session: Session,
+    payment: Payment,
+    attempt: PaymentAttempt,
+    transfer: Transfer,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    open_already = await payments.list_open_exceptions(session, [payment.id])
+    if any(known.code == ExceptionCode.PROVIDER_MISMATCH for known in open_already):
+        return
+    exception = MoneyException(
+        id=new_id("exc", now),
+        payment_id=payment.id,
+        code=ExceptionCode.PROVIDER_MISMATCH,
+        amount=transfer.money.amount,
+        raised_at=now,
+    )
+    await payments.add(session, exception)
+    change = Change(
+        event_type="payment.exception",
+        actor=actor,
+        from_status=payment.status,
+        amount=exception.amount,
+        reason=exception.code,
+        exception=exception,
+    )
+    await announce(session, payment, attempt, change, now=now)

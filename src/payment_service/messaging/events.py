@@ -1,0 +1,141 @@
+"""Builds the messages that we publish, from the rows that they tell of.
+
+A message is a pure function of the committed rows: nothing that happens later leaks in.
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from generated.webhook_schemas.dead_letters import v1 as dead_letters_v1
+from generated.webhook_schemas.events import v1 as events_v1
+from generated.webhook_schemas.received import v1 as received_v1
+from payment_service.storage.models import MoneyException, Payment, PaymentAttempt, Receipt, Refund
+
+SOURCE = "/payment-service"
+EVENTS_SCHEMA = "urn:payment-service:schemas:events:v1"
+
+_encode = msgspec.json.Encoder().encode
+
+
+def payment_event(
+    event_type: str,
+    *,
+    event_id: str,
+    at: datetime,
+    payment: Payment,
+    attempt: PaymentAttempt,
+    refund: Refund | None = None,
+    receipt: Receipt | None = None,
+    exception: MoneyException | None = None,
+) -> bytes:
+    """Tell what happened to a payment, as `webhook-schemas/events/v1.json` says."""
+    event = events_v1.PaymentEventV1(
+        specversion="1.0",
+        id=event_id,
+        source=SOURCE,
+        type=events_v1.PaymentEventTypeV1(event_type),
+        subject=payment.id,
+        time=at.astimezone(UTC),
+        datacontenttype="application/json",
+        dataschema=EVENTS_SCHEMA,
+        data=events_v1.PaymentEventDataV1(
+            event_version=1,
+            sequence=payment.version,
+            tenant_id=payment.tenant_id,
+            payment=_payment(payment, attempt),
+            refund=UNSET if refund is None else _refund(refund),
+            receipt=UNSET if receipt is None else _receipt(receipt),
+            exception=UNSET if exception is None else _exception(exception),
+        ),
+    )
+    return _encode(event)
+
+
+def webhook_received(*, webhook_id: str, provider: str, at: datetime) -> bytes:
+    """Tell that a stored webhook waits, as `webhook-schemas/received/v1.json` says."""
+    return _encode(
+        received_v1.WebhookReceivedV1(
+            event_version=1, webhook_id=webhook_id, provider=provider, received_at=at
+        )
+    )
+
+
+def webhook_dead(
+    *, webhook_id: str, provider: str, reason: str, attempts: int, at: datetime
+) -> bytes:
+    """Tell that a webhook could not be applied, as `webhook-schemas/dead_letters/v1.json` says."""
+    return _encode(
+        dead_letters_v1.WebhookDeadLetterV1(
+            event_version=1,
+            webhook_id=webhook_id,
+            provider=provider,
+            reason=reason[:255],
+            attempts=attempts,
+            failed_at=at,
+        )
+    )
+
+
+def read_webhook_received(value: bytes) -> str:
+    """Read the id of the webhook that a message names.
+
+    Raises:
+        ValueError: The message is none of ours.
+    """
+    return msgspec.json.decode(value, type=received_v1.WebhookReceivedV1).webhook_id
+
+
+def _payment(payment: Payment, attempt: PaymentAttempt) -> events_v1.PaymentV1:
+    return events_v1.PaymentV1(
+        payment_id=payment.id,
+        status=events_v1.PaymentStatusV1(payment.status),
+        failure_reason=_given(payment.failure_reason),
+        order_reference=payment.order_reference,
+        currency=payment.currency,
+        amount=payment.amount,
+        amount_received=payment.amount_received,
+        amount_refunded=payment.amount_refunded,
+        amount_refund_pending=payment.amount_reserved,
+        amount_unapplied=payment.amount_unapplied,
+        provider=payment.provider,
+        provider_reference=str(attempt.order_code),
+        metadata=payment.payment_metadata,
+        created_at=payment.created_at,
+        expires_at=payment.expires_at,
+        paid_at=UNSET if payment.paid_at is None else payment.paid_at,
+    )
+
+
+def _refund(refund: Refund) -> events_v1.RefundV1:
+    return events_v1.RefundV1(
+        refund_id=refund.id,
+        status=events_v1.RefundStatusV1(refund.status),
+        pending_reason=_given(refund.pending_reason),
+        failure_reason=_given(refund.failure_reason),
+        amount=refund.amount,
+        reason=refund.reason,
+        reference=_given(refund.reference),
+        created_at=refund.created_at,
+    )
+
+
+def _receipt(receipt: Receipt) -> events_v1.ReceiptV1:
+    return events_v1.ReceiptV1(
+        receipt_id=receipt.id,
+        amount=receipt.amount,
+        amount_applied=receipt.amount_applied,
+        disposition=events_v1.DispositionV1(receipt.disposition),
+        occurred_at=receipt.occurred_at,
+    )
+
+
+def _exception(exception: MoneyException) -> events_v1.ExceptionV1:
+    return events_v1.ExceptionV1(
+        code=events_v1.ExceptionCodeV1(exception.code), amount=exception.amount
+    )
+
+
+def _given(value: str | None) -> str | UnsetType:
+    return UNSET if value is None else value

@@ -1,0 +1,130 @@
+"""Units of work: the only place that opens, commits and repeats transactions.
+
+A unit of work is an async function of a session. It runs in a task of its own, shielded from the
+caller's cancellation: a client that hangs up must not leave committed work reported as cancelled
+(docs/decisions/0003). On a deadlock, a lock wait or a busy database the whole unit is repeated, so
+it must have no effect but through its session.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    TimeoutError as PoolTimeout,
+)
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from payment_service.domain.errors import ConcurrentUpdate, StorageUnavailable
+from payment_service.storage import engines
+from payment_service.storage.faults import is_disconnect, is_transient
+
+Session = AsyncSession
+T = TypeVar("T")
+
+TRIES_MAX = 5
+RETRY_DELAY_SECONDS = 0.02
+
+
+class Repeat(Exception):
+    """Raised by a unit of work that lost a race for a unique key: undo it and run it again."""
+
+
+class Database:
+    """A database with two doors: `transact` writes, `read` only looks."""
+
+    def __init__(self, engine: AsyncEngine, reader: AsyncEngine) -> None:
+        self.engine = engine
+        self._writers = async_sessionmaker(engine, expire_on_commit=False)
+        self._readers = async_sessionmaker(reader, expire_on_commit=False)
+        # SQLite has one writer at a time and an unfair busy handler: queue here instead.
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        self._running: set[asyncio.Task[object]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, *, pool_size: int = 16) -> AsyncIterator["Database"]:
+        """Open a pool; finish running units of work before it closes."""
+        engine, reader = engines.create(url, pool_size=pool_size)
+        database = cls(engine, reader)
+        try:
+            yield database
+        finally:
+            await asyncio.gather(*database._running, return_exceptions=True)
+            await reader.dispose()
+            await engine.dispose()
+
+    async def transact(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run `work` in one transaction: committed when it returns, rolled back when it raises.
+
+        Raises:
+            StorageUnavailable: The database does not answer, or stays busy.
+        ConcurrentUpdate: The unit lost every race.
+        """
+        return await self._shielded(self._repeat(work, self._write_once))
+
+    async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run `work` on a session that must not write.
+
+        Raises:
+            StorageUnavailable: The database does not answer.
+        """
+        return await self._shielded(self._repeat(work, self._read_once, repeat_disconnects=True))
+
+    async def check(self) -> None:
+        """Return if the database answers.
+
+        Raises:
+            StorageUnavailable: It does not.
+        """
+        await self.read(lambda session: session.execute(text("SELECT 1")))
+
+    async def _write_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        if self._turn is None:
+            async with self._writers.begin() as session:
+                return await work(session)
+        async with self._turn, self._writers.begin() as session:
+            return await work(session)
+
+    async def _read_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        async with self._readers() as session:
+            return await work(session)
+
+    async def _repeat(
+        self,
+        work: Callable[[Session], Awaitable[T]],
+        once: Callable[[Callable[[Session], Awaitable[T]]], Awaitable[T]],
+        *,
+        repeat_disconnects: bool = False,
+    ) -> T:
+        for attempt in range(1, TRIES_MAX + 1):
+            try:
+                return await once(work)
+            except Repeat as error:
+                if attempt == TRIES_MAX:
+                    raise ConcurrentUpdate("Others keep changing this; try again.") from error
+            except PoolTimeout as error:
+                raise StorageUnavailable("No database connection became free in time.") from error
+            except DBAPIError as error:
+                again = is_transient(error) or (repeat_disconnects and is_disconnect(error))
+                if not again and not isinstance(error, OperationalError | InterfaceError):
+                    raise
+                if not again or attempt == TRIES_MAX:
+                    raise StorageUnavailable("The database does not answer.") from error
+            except OSError as error:
+                raise StorageUnavailable("The database cannot be reached.") from error
+            # Full jitter, so that two units which collided do not collide again.
+            await asyncio.sleep(random.uniform(0, RETRY_DELAY_SECONDS * 2**attempt))  # noqa: S311
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _shielded(self, unit: Awaitable[T]) -> T:
+        task = asyncio.ensure_future(unit)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)

@@ -1,0 +1,96 @@
+"""How to connect: one writing and one reading engine per database, with every limit spelled out."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+CONNECT_TIMEOUT_SECONDS = 3
+READ_TIMEOUT_SECONDS = 10
+POOL_TIMEOUT_SECONDS = 2
+LOCK_TIMEOUT_SECONDS = 3
+POOL_RECYCLE_SECONDS = 900
+SQLITE_BUSY_TIMEOUT_MS = 5000
+STATEMENT_CACHE_SIZE = 128
+
+
+def create(url: str, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
+    """Make the writing and the reading engine for a database URL."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    return _mysql(parsed, pool_size=pool_size)
+
+
+def _mysql(url: URL, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
+    ca_file = url.query.get("ssl_ca")
+    url = url.difference_update_query(["ssl_ca"])
+    connect: dict[str, Any] = {
+        "charset": "utf8mb4",
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "read_timeout": READ_TIMEOUT_SECONDS,
+        "stmt_cache_size": STATEMENT_CACHE_SIZE,
+        "init_command": (
+            "SET SESSION time_zone = '+00:00',"
+            f" innodb_lock_wait_timeout = {LOCK_TIMEOUT_SECONDS},"
+            " sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,"
+            "NO_ZERO_DATE,NO_ZERO_IN_DATE'"
+        ),
+    }
+    if ca_file:
+        # A context, never `ssl=True`, which would not check the certificate.
+        connect["ssl"] = ssl.create_default_context(cafile=str(ca_file))
+    common: dict[str, Any] = {
+        "connect_args": connect,
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": POOL_TIMEOUT_SECONDS,
+        "pool_recycle": POOL_RECYCLE_SECONDS,
+        "pool_pre_ping": True,
+    }
+    # Under REPEATABLE READ a plain read before a lock sees an old snapshot, and gap locks block
+    # inserts: READ COMMITTED everywhere.
+    writer = create_async_engine(url, isolation_level="READ COMMITTED", **common)
+    reader = create_async_engine(
+        url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **common
+    )
+    return writer, reader
+
+
+def _sqlite(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    writer = create_async_engine(url)
+    reader = create_async_engine(url)
+    for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
+        _begin_explicitly(engine, begin)
+    return writer, reader
+
+
+def _begin_explicitly(engine: AsyncEngine, begin: str) -> None:
+    """Take transactions out of the driver's hands.
+
+    Left alone it starts them late: updates get lost and savepoints survive a rollback. IMMEDIATE
+    takes the write lock at once, so that a unit of work never fails half way on a stale snapshot.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # sqlite3's own switch
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",  # money: a commit is on the disk
+            "foreign_keys = ON",
+            f"busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Any) -> None:
+        connection.exec_driver_sql(begin)

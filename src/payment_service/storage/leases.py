@@ -1,0 +1,66 @@
+"""Leases: jobs that only one process does at a time, and that another takes over when it dies."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from payment_service.storage.database import Repeat, Session
+from payment_service.storage.faults import is_duplicate
+from payment_service.storage.models import Lease
+
+
+async def acquire(
+    session: Session, name: str, *, owner: str, now: datetime, duration: timedelta
+) -> bool:
+    """Take or keep a lease; false while somebody else holds it."""
+    known = await session.get(Lease, name, with_for_update=True, populate_existing=True)
+    if known is None:
+        await _insert(session, name, owner=owner, expires_at=now + duration)
+        return True
+    if known.owner != owner and known.expires_at > now:
+        return False
+    if known.owner != owner:
+        known.fence += 1
+    known.owner = owner
+    known.expires_at = now + duration
+    return True
+
+
+async def _insert(session: Session, name: str, *, owner: str, expires_at: datetime) -> None:
+    try:
+        await session.execute(
+            insert(Lease).values(name=name, owner=owner, fence=1, expires_at=expires_at)
+        )
+    except IntegrityError as error:
+        if is_duplicate(error):
+            raise Repeat from error
+        raise
+
+
+async def renew(
+    session: Session, prefix: str, *, owner: str, now: datetime, duration: timedelta
+) -> Sequence[str]:
+    """Keep all leases of an owner whose names start with `prefix`; return their names."""
+    mine = (Lease.name.startswith(prefix, autoescape=True), Lease.owner == owner)
+    await session.execute(
+        update(Lease)
+        .where(*mine, Lease.expires_at > now)
+        .values(expires_at=now + duration)
+        .execution_options(synchronize_session=False)
+    )
+    return (await session.scalars(select(Lease.name).where(*mine, Lease.expires_at > now))).all()
+
+
+async def count_live(session: Session, prefix: str, *, now: datetime) -> int:
+    """Count the live leases whose names start with `prefix`."""
+    query = select(func.count()).where(
+        Lease.name.startswith(prefix, autoescape=True), Lease.expires_at > now
+    )
+    return int((await session.execute(query)).scalar_one())
+
+
+async def release(session: Session, *, owner: str) -> None:
+    """Give up all leases of an owner, for a quick hand-over."""
+    await session.execute(delete(Lease).where(Lease.owner == owner))

@@ -1,0 +1,134 @@
+"""The transactional outbox: messages wait here, written with the change that they tell of.
+
+Source: https://microservices.io/patterns/data/transactional-outbox.html
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zlib import crc32
+
+from sqlalchemy import delete, func, insert, select, update
+
+from payment_service.storage.database import Session
+from payment_service.storage.models import OutboxEvent
+
+SHARDS = 16
+PENDING = "pending"
+PUBLISHED = "published"
+REFUSED = "refused"  # the broker will never take it: its key waits for an operator
+
+
+@dataclass(frozen=True, slots=True)
+class PendingMessage:
+    """A message that waits to be published."""
+
+    id: int
+    topic: str
+    message_key: str
+    message_id: str
+    payload: bytes
+    headers: dict[str, str]
+
+
+def shard_of(message_key: str) -> int:
+    """Tell the shard of a key: all messages of one payment go through one relay, in order."""
+    return crc32(message_key.encode()) % SHARDS
+
+
+async def add(
+    session: Session,
+    *,
+    topic: str,
+    message_key: str,
+    message_id: str,
+    payload: bytes,
+    headers: dict[str, str],
+    at: datetime,
+) -> None:
+    """Put a message into the outbox; it leaves when the transaction has committed."""
+    await session.execute(
+        insert(OutboxEvent).values(
+            shard=shard_of(message_key),
+            topic=topic,
+            message_key=message_key,
+            message_id=message_id,
+            payload=payload,
+            headers=headers,
+            status=PENDING,
+            attempts=0,
+            created_at=at,
+        )
+    )
+
+
+async def list_pending(
+    session: Session, shards: Collection[int], *, limit: int
+) -> Sequence[PendingMessage]:
+    """List what waits in some shards, oldest first, without keys that a refused message blocks.
+
+    By status, never by "id greater than the last": what commits late would be skipped.
+    """
+    blocked = select(OutboxEvent.message_key).where(OutboxEvent.status == REFUSED)
+    query = (
+        select(
+            OutboxEvent.id,
+            OutboxEvent.topic,
+            OutboxEvent.message_key,
+            OutboxEvent.message_id,
+            OutboxEvent.payload,
+            OutboxEvent.headers,
+        )
+        .where(
+            OutboxEvent.status == PENDING,
+            OutboxEvent.shard.in_(shards),
+            OutboxEvent.message_key.not_in(blocked),
+        )
+        .order_by(OutboxEvent.id)
+        .limit(limit)
+    )
+    return [PendingMessage(*row) for row in await session.execute(query)]
+
+
+async def mark_published(session: Session, ids: Sequence[int], at: datetime) -> None:
+    """Note that the broker has them."""
+    await session.execute(
+        update(OutboxEvent)
+        .where(OutboxEvent.id.in_(ids), OutboxEvent.status == PENDING)
+        .values(status=PUBLISHED, published_at=at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def mark_refused(session: Session, message_row_id: int, reason: str) -> None:
+    """Note that the broker will never take it; its key is blocked, so that nothing overtakes it."""
+    await session.execute(
+        update(OutboxEvent)
+        .where(OutboxEvent.id == message_row_id, OutboxEvent.status == PENDING)
+        .values(status=REFUSED, attempts=OutboxEvent.attempts + 1, last_error=reason[:255])
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def backlog(session: Session) -> tuple[int, datetime | None]:
+    """Count what waits, and tell since when the oldest does."""
+    row = (
+        await session.execute(
+            select(func.count(), func.min(OutboxEvent.created_at)).where(
+                OutboxEvent.status == PENDING
+            )
+        )
+    ).one()
+    return row[0], row[1]
+
+
+async def purge(session: Session, *, published_before: datetime, limit: int) -> int:
+    """Delete published messages of old; return how many."""
+    old = (
+        select(OutboxEvent.id)
+        .where(OutboxEvent.status == PUBLISHED, OutboxEvent.published_at < published_before)
+        .limit(limit)
+    )
+    ids = (await session.scalars(old)).all()
+    await session.execute(delete(OutboxEvent).where(OutboxEvent.id.in_(ids)))
+    return len(ids)

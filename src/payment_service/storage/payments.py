@@ -1,0 +1,182 @@
+"""Queries about payments, their links at the provider, receipts and exceptions.
+
+get_* raises NotFound, find_* returns None, lock_* holds the row until the transaction ends.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from payment_service.domain.errors import NotFound
+from payment_service.domain.payment import PaymentStatus
+from payment_service.storage.database import Repeat, Session
+from payment_service.storage.faults import is_duplicate
+from payment_service.storage.models import (
+    Base,
+    MoneyException,
+    Payment,
+    PaymentAttempt,
+    Receipt,
+)
+
+ATTEMPT_OPENING = "opening"  # the provider may or may not know it
+ATTEMPT_OPEN = "open"
+ATTEMPT_CLOSED = "closed"
+
+
+async def add(session: Session, *rows: Base) -> None:
+    """Insert now.
+
+    Raises:
+        Repeat: A unique key is taken: whoever looks again will find the other row.
+    """
+    session.add_all(rows)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if is_duplicate(error):
+            raise Repeat from error
+        raise
+
+
+async def get_payment(session: Session, tenant_id: str, payment_id: str) -> Payment:
+    """Read a payment of a tenant; another tenant's does not exist."""
+    payment = await session.get(Payment, payment_id)
+    if payment is None or payment.tenant_id != tenant_id:
+        raise NotFound("There is no such payment.")
+    return payment
+
+
+async def lock_payment(
+    session: Session, payment_id: str, *, tenant_id: str | None = None
+) -> Payment:
+    """Hold a payment; with `tenant_id` only if it is that tenant's."""
+    payment = await session.get(Payment, payment_id, with_for_update=True, populate_existing=True)
+    if payment is None or (tenant_id is not None and payment.tenant_id != tenant_id):
+        raise NotFound("There is no such payment.")
+    return payment
+
+
+async def find_live_by_order(
+    session: Session, tenant_id: str, order_reference: str
+) -> Payment | None:
+    """Find the payment that keeps an order reference in use."""
+    return await session.scalar(
+        select(Payment).where(
+            Payment.tenant_id == tenant_id, Payment.live_order_reference == order_reference
+        )
+    )
+
+
+async def get_latest_attempt(session: Session, payment_id: str) -> PaymentAttempt:
+    """Read the newest link of a payment; there always is one."""
+    attempt = await session.scalar(
+        select(PaymentAttempt)
+        .where(PaymentAttempt.payment_id == payment_id)
+        .order_by(PaymentAttempt.number.desc())
+        .limit(1)
+    )
+    if attempt is None:
+        raise NotFound("The payment has no link.")
+    return attempt
+
+
+async def list_latest_attempts(
+    session: Session, payment_ids: Sequence[str]
+) -> dict[str, PaymentAttempt]:
+    """Read the newest link of each payment."""
+    rows = await session.scalars(
+        select(PaymentAttempt)
+        .where(PaymentAttempt.payment_id.in_(payment_ids))
+        .order_by(PaymentAttempt.number)
+    )
+    return {attempt.payment_id: attempt for attempt in rows}
+
+
+async def find_attempt_by_order_code(session: Session, order_code: int) -> PaymentAttempt | None:
+    """Find the link that the provider knows by our order code."""
+    return await session.scalar(
+        select(PaymentAttempt).where(PaymentAttempt.order_code == order_code)
+    )
+
+
+async def find_attempt_by_qr_token(session: Session, qr_token: str) -> PaymentAttempt | None:
+    """Find a link by the name of its picture."""
+    return await session.scalar(select(PaymentAttempt).where(PaymentAttempt.qr_token == qr_token))
+
+
+async def list_payments(
+    session: Session,
+    tenant_id: str,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None,
+    status: PaymentStatus | None = None,
+    order_reference: str | None = None,
+    created_from: datetime | None = None,
+    created_before: datetime | None = None,
+) -> Sequence[Payment]:
+    """List payments, newest first, after the position `before` (created_at, id)."""
+    query = select(Payment).where(Payment.tenant_id == tenant_id)
+    if status is not None:
+        query = query.where(Payment.status == status)
+    if order_reference is not None:
+        query = query.where(Payment.order_reference == order_reference)
+    if created_from is not None:
+        query = query.where(Payment.created_at >= created_from)
+    if created_before is not None:
+        query = query.where(Payment.created_at < created_before)
+    if before is not None:
+        at, payment_id = before
+        query = query.where(
+            (Payment.created_at < at) | ((Payment.created_at == at) & (Payment.id < payment_id))
+        )
+    query = query.order_by(Payment.created_at.desc(), Payment.id.desc()).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def list_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
+    """Name the payments that want to be looked at, the longest waiting first."""
+    query = (
+        select(Payment.id)
+        .where(Payment.next_check_at <= now)
+        .order_by(Payment.next_check_at)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def list_open_exceptions(
+    session: Session, payment_ids: Sequence[str]
+) -> Sequence[MoneyException]:
+    """List the open questions about some payments, oldest first."""
+    query = (
+        select(MoneyException)
+        .where(MoneyException.payment_id.in_(payment_ids), MoneyException.resolved_at.is_(None))
+        .order_by(MoneyException.raised_at, MoneyException.id)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def list_receipts_of_transfer(
+    session: Session, *, provider: str, provider_reference: str, bank_reference: str
+) -> Sequence[Receipt]:
+    """List what is on record under a bank's reference for one link; one row, normally."""
+    query = select(Receipt).where(
+        Receipt.provider == provider,
+        Receipt.provider_reference == provider_reference,
+        Receipt.bank_reference == bank_reference,
+    )
+    return (await session.scalars(query)).all()
+
+
+async def list_receipts(session: Session, payment_id: str) -> Sequence[Receipt]:
+    """List the transfers to a payment, oldest first."""
+    query = (
+        select(Receipt)
+        .where(Receipt.payment_id == payment_id)
+        .order_by(Receipt.recorded_at, Receipt.id)
+    )
+    return (await session.scalars(query)).all()

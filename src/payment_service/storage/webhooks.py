@@ -1,0 +1,107 @@
+"""The webhook journal: every webhook, once per event of the provider, as it was received."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from payment_service.domain.errors import NotFound
+from payment_service.storage.database import Repeat, Session
+from payment_service.storage.faults import is_duplicate
+from payment_service.storage.models import WebhookEvent
+
+RECEIVED = "received"  # waits to be applied
+APPLIED = "applied"
+IGNORED = "ignored"  # there is nothing to apply, `reason` says why
+DEAD = "dead"  # could not be applied; waits for an operator
+REJECTED = "rejected"  # the signature was wrong; evidence, never applied
+
+
+async def find_id(session: Session, provider: str, event_id: str) -> str | None:
+    """Find a webhook that was stored before."""
+    return await session.scalar(
+        select(WebhookEvent.id).where(
+            WebhookEvent.provider == provider, WebhookEvent.event_id == event_id
+        )
+    )
+
+
+async def add(
+    session: Session,
+    *,
+    webhook_id: str,
+    provider: str,
+    event_id: str,
+    schema_version: str,
+    payload: bytes,
+    status: str,
+    received_at: datetime,
+    next_check_at: datetime | None,
+    reason: str | None = None,
+) -> None:
+    """Write a webhook down.
+
+    Raises:
+        Repeat: It was stored meanwhile.
+    """
+    try:
+        await session.execute(
+            insert(WebhookEvent).values(
+                id=webhook_id,
+                provider=provider,
+                event_id=event_id,
+                schema_version=schema_version,
+                payload=payload,
+                status=status,
+                reason=reason,
+                attempts=0,
+                received_at=received_at,
+                processed_at=None if status == RECEIVED else received_at,
+                next_check_at=next_check_at,
+            )
+        )
+    except IntegrityError as error:
+        if is_duplicate(error):
+            raise Repeat from error
+        raise
+
+
+async def get_webhook(session: Session, webhook_id: str) -> WebhookEvent:
+    """Read a webhook."""
+    webhook = await session.get(WebhookEvent, webhook_id)
+    if webhook is None:
+        raise NotFound("There is no such webhook.")
+    return webhook
+
+
+async def lock_webhook(session: Session, webhook_id: str) -> WebhookEvent:
+    """Hold a webhook. Lock it before its payment: everybody locks in that order."""
+    webhook = await session.get(
+        WebhookEvent, webhook_id, with_for_update=True, populate_existing=True
+    )
+    if webhook is None:
+        raise NotFound("There is no such webhook.")
+    return webhook
+
+
+async def list_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
+    """Name the webhooks that still wait although they should have been applied by now."""
+    query = (
+        select(WebhookEvent.id)
+        .where(WebhookEvent.next_check_at <= now)
+        .order_by(WebhookEvent.next_check_at)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def list_webhooks(
+    session: Session, *, status: str | None, limit: int
+) -> Sequence[WebhookEvent]:
+    """List webhooks, newest first."""
+    query = select(WebhookEvent)
+    if status is not None:
+        query = query.where(WebhookEvent.status == status)
+    query = query.order_by(WebhookEvent.received_at.desc()).limit(limit)
+    return (await session.scalars(query)).all()

@@ -1,0 +1,120 @@
+"""Apply a stored webhook to the payment that it speaks of. Applying it twice changes nothing."""
+
+from datetime import timedelta
+
+from payment_service.domain.audit import Actor, ActorKind
+from payment_service.domain.clock import Clock
+from payment_service.domain.ids import new_id
+from payment_service.ledger.receipts import record_transfer, record_unmatched
+from payment_service.messaging import events, topics
+from payment_service.providers.provider import (
+    PaymentProvider,
+    Transfer,
+    UnreadableWebhook,
+    WebhookKind,
+)
+from payment_service.storage import outbox, payments, webhooks
+from payment_service.storage.database import Database, Session
+from payment_service.storage.models import WebhookEvent
+from payment_service.telemetry import tracing
+
+TRIES_MAX = 8
+RETRY_DELAY = timedelta(seconds=2)  # doubled with every try
+
+
+async def apply_webhook(
+    database: Database, provider: PaymentProvider, clock: Clock, webhook_id: str
+) -> str:
+    """Apply a webhook: state, receipt, audit row and event in one transaction.
+
+    Returns:
+        What became of it: `applied`, `ignored` or `dead`, also when that was decided before.
+    """
+
+    async def apply(session: Session) -> str:
+        webhook = await webhooks.lock_webhook(session, webhook_id)
+        if webhook.status != webhooks.RECEIVED:
+            return webhook.status
+        try:
+            report = provider.parse_webhook(webhook.payload, webhook.schema_version)
+        except UnreadableWebhook as error:
+            await _bury(session, webhook, f"unreadable: {error}", clock)
+            return webhook.status
+        if report.kind is WebhookKind.PING or report.transfer is None:
+            _finish(webhook, webhooks.IGNORED, "ping", clock)
+        else:
+            await _apply_transfer(session, webhook, report.transfer, clock)
+        return webhook.status
+
+    return await database.transact(apply)
+
+
+async def postpone_webhook(
+    database: Database, clock: Clock, webhook_id: str, error: Exception
+) -> str:
+    """Note that applying failed: try again later, and bury the webhook after the last try."""
+
+    async def postpone(session: Session) -> str:
+        webhook = await webhooks.lock_webhook(session, webhook_id)
+        if webhook.status != webhooks.RECEIVED:
+            return webhook.status
+        webhook.attempts += 1
+        if webhook.attempts >= TRIES_MAX:
+            await _bury(session, webhook, f"failed: {type(error).__name__}", clock)
+        else:
+            webhook.next_check_at = clock() + RETRY_DELAY * 2 ** (webhook.attempts - 1)
+        return webhook.status
+
+    return await database.transact(postpone)
+
+
+async def _apply_transfer(
+    session: Session, webhook: WebhookEvent, transfer: Transfer, clock: Clock
+) -> None:
+    attempt = await payments.find_attempt_by_order_code(session, transfer.order_code)
+    if attempt is None:
+        # Another environment on the same channel, or money without a payment: on record either way.
+        await record_unmatched(session, webhook.provider, transfer, now=clock())
+        _finish(webhook, webhooks.APPLIED, "unmatched", clock)
+        return
+    payment = await payments.lock_payment(session, attempt.payment_id)
+    await session.refresh(attempt)
+    webhook.payment_id = payment.id
+    if attempt.provider_reference not in {None, transfer.provider_reference}:
+        # Text that the payer influenced could move the order code without breaking the signature,
+        # but not the link that we know.
+        await _bury(session, webhook, "the link is not the one of the order code", clock)
+        return
+    if attempt.provider_reference is None:
+        attempt.provider_reference = transfer.provider_reference
+    actor = Actor(ActorKind.WEBHOOK, webhook.id)
+    await record_transfer(session, payment, attempt, transfer, actor=actor, now=clock())
+    _finish(webhook, webhooks.APPLIED, None, clock)
+
+
+def _finish(webhook: WebhookEvent, status: str, reason: str | None, clock: Clock) -> None:
+    webhook.status = status
+    webhook.reason = reason
+    webhook.processed_at = clock()
+    webhook.next_check_at = None
+
+
+async def _bury(session: Session, webhook: WebhookEvent, reason: str, clock: Clock) -> None:
+    """Set a webhook aside for an operator, in the table and in the dead-letter topic."""
+    _finish(webhook, webhooks.DEAD, reason[:255], clock)
+    now = clock()
+    await outbox.add(
+        session,
+        topic=topics.DEAD_LETTERS,
+        message_key=webhook.id,
+        message_id=new_id("msg", now),
+        payload=events.webhook_dead(
+            webhook_id=webhook.id,
+            provider=webhook.provider,
+            reason=reason,
+            attempts=webhook.attempts,
+            at=now,
+        ),
+        headers=tracing.headers(),
+        at=now,
+    )

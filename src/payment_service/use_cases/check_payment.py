@@ -1,0 +1,95 @@
+"""Look after a payment that nobody told us about: ask the provider, and end it in time.
+
+Webhooks get lost. Every pending payment is asked about now and then, and so is every closed one
+for two days; so nothing waits for a webhook only. Run by the scheduler.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from payment_service.domain.audit import Actor, ActorKind
+from payment_service.domain.clock import Clock
+from payment_service.domain.payment import PaymentStatus
+from payment_service.ledger.observations import EXPIRED, close_unpaid, record_observation
+from payment_service.ledger.receipts import WATCH_CLOSED
+from payment_service.providers.provider import (
+    PaymentProvider,
+    ProviderPayment,
+    UnknownReference,
+)
+from payment_service.storage import payments
+from payment_service.storage.database import Database, Session
+from payment_service.storage.models import Payment
+
+ACTOR = Actor(ActorKind.JOB, "payments")
+PENDING_INTERVALS = tuple(timedelta(seconds=n) for n in (30, 60, 120, 300, 900, 3600))
+CLOSED_INTERVALS = tuple(timedelta(seconds=n) for n in (300, 900, 3600, 14400, 43200))
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    order_code: int
+    is_overdue: bool  # pending, and its time is up
+
+
+async def check_payment(
+    database: Database, provider: PaymentProvider, clock: Clock, payment_id: str
+) -> None:
+    """Ask about a due payment and record the answer; close it when its time is up.
+
+    Raises:
+        ProviderError: Nothing was learnt; the payment is due again later.
+    """
+
+    async def take(session: Session) -> _Due | None:
+        now = clock()
+        payment = await payments.lock_payment(session, payment_id)
+        if payment.next_check_at is None or payment.next_check_at > now:
+            return None
+        if payment.closed_at is not None and now >= payment.closed_at + WATCH_CLOSED:
+            payment.next_check_at = None
+            return None
+        payment.next_check_at = _next_check(payment, now)
+        payment.checks += 1
+        attempt = await payments.get_latest_attempt(session, payment_id)
+        overdue = payment.status == PaymentStatus.PENDING and now >= payment.expires_at
+        return _Due(attempt.order_code, overdue)
+
+    due = await database.transact(take)
+    if due is None:
+        return
+    seen = await _ask(provider, due)
+
+    async def record(session: Session) -> None:
+        payment = await payments.lock_payment(session, payment_id)
+        attempt = await payments.get_latest_attempt(session, payment_id)
+        if attempt.order_code != due.order_code:
+            return  # another link was made meanwhile; its turn comes
+        now = clock()
+        if seen is not None:
+            await record_observation(
+                session, payment, attempt, seen, when_closed=EXPIRED, actor=ACTOR, now=now
+            )
+        elif due.is_overdue and payment.status == PaymentStatus.PENDING:
+            # The provider never had the link: there is nothing to be paid.
+            await close_unpaid(session, payment, attempt, EXPIRED, actor=ACTOR, now=now)
+
+    await database.transact(record)
+
+
+async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment | None:
+    """Ask about the link, closing it first when its time is up; None when there is none."""
+    try:
+        if due.is_overdue:
+            return await provider.cancel_payment(due.order_code, "expired")
+        return await provider.get_payment(due.order_code)
+    except UnknownReference:
+        return None
+
+
+def _next_check(payment: Payment, now: datetime) -> datetime:
+    if payment.status != PaymentStatus.PENDING:
+        return now + CLOSED_INTERVALS[min(payment.checks, len(CLOSED_INTERVALS) - 1)]
+    later = now + PENDING_INTERVALS[min(payment.checks, len(PENDING_INTERVALS) - 1)]
+    # Never past the deadline: that is when the link must be closed.
+    return min(later, payment.expires_at) if payment.expires_at > now else later

@@ -1,0 +1,42 @@
+"""Put a webhook back in the queue, by an operator's hand. Safe: a transfer is recorded once."""
+
+from payment_service.domain.clock import Clock
+from payment_service.domain.errors import InvalidStateTransition
+from payment_service.domain.ids import new_id
+from payment_service.messaging import events, topics
+from payment_service.storage import outbox, webhooks
+from payment_service.storage.database import Database, Session
+from payment_service.telemetry import tracing
+
+
+async def replay_webhook(database: Database, clock: Clock, webhook_id: str) -> None:
+    """Have a stored webhook applied again.
+
+    Raises:
+        NotFound: There is no such webhook.
+        InvalidStateTransition: Its signature was wrong: it is evidence, not a webhook.
+    """
+
+    async def replay(session: Session) -> None:
+        webhook = await webhooks.lock_webhook(session, webhook_id)
+        if webhook.status == webhooks.REJECTED:
+            raise InvalidStateTransition(
+                "A webhook with a wrong signature is never applied.", webhook.status
+            )
+        now = clock()
+        webhook.status = webhooks.RECEIVED
+        webhook.attempts = 0
+        webhook.next_check_at = now
+        await outbox.add(
+            session,
+            topic=topics.WEBHOOKS,
+            message_key=webhook.id,
+            message_id=new_id("msg", now),
+            payload=events.webhook_received(
+                webhook_id=webhook.id, provider=webhook.provider, at=now
+            ),
+            headers=tracing.headers(),
+            at=now,
+        )
+
+    await database.transact(replay)
