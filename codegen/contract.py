@@ -190,7 +190,7 @@ def _operation(contract: Contract, path: str, method: str, item: Node, where: st
 
 
 def _security(contract: Contract, node: Node, where: str) -> list[dict[str, list[str]]]:
-    requirements: list[dict[str, list[str]]] = node.get(
+    requirements: Any = node.get(
         "security", contract.document.get("security", [])
     )
     schemes = contract.document.get("components", {}).get("securitySchemes", {})
@@ -205,7 +205,7 @@ def _security(contract: Contract, node: Node, where: str) -> list[dict[str, list
                 raise Unsupported(f"{where}/security/{name}", "no such security scheme")
             if (scheme.get("type"), scheme.get("scheme")) != ("http", "bearer"):
                 raise Unsupported(f"#/components/securitySchemes/{name}", "only http bearer")
-    return requirements
+    return list(requirements)
 
 
 def _parameters(

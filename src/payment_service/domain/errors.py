@@ -16,6 +16,8 @@ PaymentServiceError
 ├── WebhookSignatureInvalid     not from the provider
 └── StorageUnavailable          the database does not answer, or the pool is exhausted
 
+InvalidSettings                 the service cannot start so; for the operator
+
 Troubles of providers that are not definite are `providers.provider.ProviderError`.
 """
 
@@ -102,3 +104,11 @@ class WebhookSignatureInvalid(PaymentServiceError):
 
 class StorageUnavailable(PaymentServiceError):
     """The database does not answer in time; nothing is known to be written."""
+
+
+class InvalidSettings(Exception):
+    """Settings that the service cannot start with; one entry per fault, without the values."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)

@@ -11,7 +11,7 @@ ProviderError
     └── ProviderTimeout     no answer in time
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -262,13 +262,17 @@ class PaymentProvider(Protocol):
         """
 
 
+OnCall = Callable[[str, str, float], None]
+"""Told the operation, its outcome and the seconds it took; see `telemetry.metrics`."""
+
+
 class ProviderFactory(Protocol):
     """What the entry-point group `payment_service.providers` names."""
 
     def __call__(
-        self, environment: Mapping[str, str]
+        self, environment: Mapping[str, str], on_call: OnCall
     ) -> AbstractAsyncContextManager[PaymentProvider]:
-        """Open the provider with its own settings.
+        """Open the provider with its own settings; `on_call` is told of every call.
 
         Raises:
             InvalidSettings: One message per fault, all at once.

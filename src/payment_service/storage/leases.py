@@ -64,3 +64,8 @@ async def count_live(session: Session, prefix: str, *, now: datetime) -> int:
 async def release(session: Session, *, owner: str) -> None:
     """Give up all leases of an owner, for a quick hand-over."""
     await session.execute(delete(Lease).where(Lease.owner == owner))
+
+
+async def release_one(session: Session, name: str, *, owner: str) -> None:
+    """Give up one lease."""
+    await session.execute(delete(Lease).where(Lease.name == name, Lease.owner == owner))

@@ -180,3 +180,9 @@ async def list_receipts(session: Session, payment_id: str) -> Sequence[Receipt]:
         .order_by(Receipt.recorded_at, Receipt.id)
     )
     return (await session.scalars(query)).all()
+
+
+async def make_due(session: Session, payment_id: str, *, now: datetime) -> None:
+    """Have a payment looked at now."""
+    payment = await lock_payment(session, payment_id)
+    payment.next_check_at = now

@@ -1,0 +1,99 @@
+"""The API as an ASGI application."""
+
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+
+from generated.api import routes
+from generated.api.problems import PROBLEM_TYPES
+from openapi_runtime.contract import Contract, Mode
+from openapi_runtime.endpoint import Hooks
+from openapi_runtime.operations import Context
+from openapi_runtime.problems import Problem
+from openapi_runtime.routing import exception_handlers
+from payment_service.api.auth import Security, TokenVerifier
+from payment_service.api.payments import PaymentHandlers
+from payment_service.api.problems import problem_of
+from payment_service.api.refunds import RefundHandlers
+from payment_service.api.system import SystemHandlers
+from payment_service.api.webhooks import WebhookHandlers
+from payment_service.domain.clock import Clock
+from payment_service.domain.ids import new_id
+from payment_service.providers.provider import PaymentProvider
+from payment_service.storage.database import Database
+from payment_service.telemetry.logging import bind, get_logger
+from payment_service.telemetry.metrics import Metrics
+
+log = get_logger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+OPERATIONS = tuple(operation.id for operation in routes.OPERATIONS)
+
+
+def create_app(
+    *,
+    database: Database,
+    provider: PaymentProvider,
+    clock: Clock,
+    metrics: Metrics,
+    verifier: TokenVerifier,
+    public_url: str,
+    version: str,
+    contract_mode: Mode,
+    on_write: Callable[[], None],
+) -> Starlette:
+    """Build the application; `on_write` is called after every request that may have written.
+
+    Raises:
+        HandlersMismatch: The handlers are not the contract's.
+        UnplannedOperation: The contract cannot be compiled.
+    """
+    contract = Contract.load(Path(str(files("generated.api") / "openapi.json")), contract_mode)
+    hooks = _hooks(clock, metrics, public_url, on_write)
+    table = routes.build_routes(
+        contract,
+        security=Security(verifier),
+        payments=PaymentHandlers(database, provider, clock, hooks, public_url),
+        refunds=RefundHandlers(database, provider, clock, hooks),
+        webhooks=WebhookHandlers(database, provider, clock, metrics),
+        system=SystemHandlers(version),
+        hooks=hooks,
+    )
+    app = Starlette(routes=table, exception_handlers=exception_handlers(hooks))
+    app.router.redirect_slashes = False  # a redirect would leave the contract
+    return app
+
+
+def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[], None]) -> Hooks:
+    def new_request_id(sent: str | None) -> str:
+        request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else new_id("req", clock())
+        bind(request_id=request_id)
+        return request_id
+
+    def on_error(error: Exception, context: Context) -> Problem | None:
+        return problem_of(error, context)
+
+    def on_violation(context: Context) -> None:
+        metrics.contract_violations.labels(context.operation.id).inc()
+
+    def on_response(context: Context, status: int, seconds: float) -> None:
+        operation = context.operation
+        metrics.http_requests.labels(operation.id, f"{status // 100}xx").inc()
+        metrics.http_seconds.labels(operation.id).observe(seconds)
+        fields: dict[str, Any] = {"operation": operation.id, "status": status}
+        log.info("request.served", **fields, duration_ms=round(seconds * 1000, 2))
+        if operation.method != "GET":
+            on_write()
+
+    return Hooks(
+        problem_types=PROBLEM_TYPES,
+        problem_base=f"{public_url}/docs/errors",
+        new_request_id=new_request_id,
+        on_error=on_error,
+        on_violation=on_violation,
+        on_response=on_response,
+    )

@@ -1,0 +1,82 @@
+"""What every handler does with a call: who acts, what the key covers, how an answer is sent."""
+
+from typing import Any
+
+import msgspec
+
+from openapi_runtime.endpoint import Hooks, render_problem
+from openapi_runtime.operations import Context, Result, StoredResponse, render
+from payment_service.api.auth import Principal
+from payment_service.api.problems import problem_of
+from payment_service.domain.audit import Actor, ActorKind
+from payment_service.domain.errors import PaymentServiceError
+from payment_service.domain.idempotency import (
+    Answer,
+    IdempotentRequest,
+    RenderError,
+    StoredResponse as Stored,
+    fingerprint,
+    normalise_key,
+)
+
+REPLAYED = "idempotent-replayed"
+
+
+def principal_of(context: Context) -> Principal:
+    """Return the authenticated caller."""
+    principal = context.principal
+    assert isinstance(principal, Principal)
+    return principal
+
+
+def actor_of(context: Context) -> Actor:
+    """Name the caller for the audit log."""
+    return Actor(ActorKind.CLIENT, principal_of(context).user_id, context.request_id)
+
+
+def idempotent_request(context: Context, key: str) -> IdempotentRequest:
+    """Say what the key covers: the operation, its address and its body."""
+    operation = context.operation
+    path = operation.path.format_map(context.path_params)
+    return IdempotentRequest(
+        tenant_id=principal_of(context).tenant_id,
+        key=normalise_key(key),
+        operation=operation.id,
+        fingerprint=fingerprint(
+            method=operation.method,
+            path=path,
+            query=context.query_params,
+            body=context.decoded_body,
+        ),
+    )
+
+
+def stored(result: Result) -> Stored:
+    """Turn a result into the bytes that are kept and sent."""
+    response = render(result)
+    return Stored(response.status, response.headers, response.body)
+
+
+def error_renderer(context: Context, hooks: Hooks) -> RenderError:
+    """Make what turns an expected error into the bytes that are kept and sent."""
+
+    def render_error(error: PaymentServiceError) -> Stored:
+        problem = problem_of(error)
+        assert problem is not None, f"no problem for {type(error).__name__}"
+        response = render_problem(problem, context.request_id, hooks)
+        return Stored(response.status, response.headers, response.body)
+
+    return render_error
+
+
+def send(answer: Answer) -> StoredResponse:
+    """Answer with the kept bytes, marked when they were decided by an earlier request."""
+    headers = dict(answer.response.headers)
+    if answer.replayed:
+        headers[REPLAYED] = "true"
+    return StoredResponse(answer.response.status, headers, answer.response.body)
+
+
+def given(value: Any) -> Any:
+    """Turn what was left out into None."""
+    return None if value is msgspec.UNSET else value

@@ -1,0 +1,64 @@
+"""One table: what may go wrong inside -> the problem that the caller gets."""
+
+from collections.abc import Callable
+
+from generated.api.problems import PROBLEM_TYPES
+from openapi_runtime.operations import Context
+from openapi_runtime.problems import Problem
+from payment_service.domain import errors
+from payment_service.providers.provider import (
+    OutcomeUnknown,
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderTimeout,
+    RequestNotSent,
+)
+
+RETRY_AFTER = {"retry-after": "2"}
+
+
+def _plain(code: str, **headers: str) -> Callable[[Exception], Problem]:
+    return lambda error: Problem(PROBLEM_TYPES[code], detail=str(error), headers=dict(headers))
+
+
+def _retryable(code: str) -> Callable[[Exception], Problem]:
+    return lambda error: Problem(PROBLEM_TYPES[code], detail=str(error), headers=RETRY_AFTER)
+
+
+def _with(code: str, member: str) -> Callable[[Exception], Problem]:
+    return lambda error: Problem(
+        PROBLEM_TYPES[code], detail=str(error), **{member: getattr(error, member)}
+    )
+
+
+TABLE: dict[type[Exception], Callable[[Exception], Problem]] = {
+    errors.NotFound: lambda _error: Problem(PROBLEM_TYPES["NOT_FOUND"]),
+    errors.InvalidCursor: _plain("INVALID_CURSOR"),
+    errors.InvalidStateTransition: _with("INVALID_STATE_TRANSITION", "current_status"),
+    errors.ConcurrentUpdate: _retryable("CONCURRENT_UPDATE"),
+    errors.IdempotencyKeyReused: _plain("IDEMPOTENCY_KEY_REUSED"),
+    errors.IdempotencyInProgress: _retryable("IDEMPOTENCY_IN_PROGRESS"),
+    errors.OrderReferenceInUse: _with("ORDER_REFERENCE_IN_USE", "payment_id"),
+    errors.RefundReferenceInUse: _with("REFUND_REFERENCE_IN_USE", "refund_id"),
+    errors.RefundExceedsAvailable: _with("REFUND_EXCEEDS_AVAILABLE", "available"),
+    errors.RefundDestinationRequired: _plain("REFUND_DESTINATION_REQUIRED"),
+    errors.RefundNotSupported: _plain("REFUND_NOT_SUPPORTED"),
+    errors.PaymentRejected: _with("PAYMENT_FAILED", "provider_code"),
+    errors.WebhookSignatureInvalid: lambda _error: Problem(
+        PROBLEM_TYPES["WEBHOOK_SIGNATURE_INVALID"]
+    ),
+    errors.StorageUnavailable: _retryable("STORAGE_UNAVAILABLE"),
+    RequestNotSent: _retryable("PROVIDER_UNAVAILABLE"),
+    ProviderTimeout: _retryable("PROVIDER_TIMEOUT"),
+    OutcomeUnknown: _retryable("PROVIDER_OUTCOME_UNKNOWN"),
+    ProviderMisconfigured: _retryable("PROVIDER_MISCONFIGURED"),
+    ProviderError: _retryable("PROVIDER_OUTCOME_UNKNOWN"),
+}
+
+
+def problem_of(error: Exception, _context: Context | None = None) -> Problem | None:
+    """Find the problem of an expected error, its nearest kin first; None for a bug of ours."""
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            return TABLE[kind](error)
+    return None

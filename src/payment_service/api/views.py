@@ -1,0 +1,120 @@
+"""Rows -> the contract's resources."""
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from generated.api import models as contract
+from payment_service.domain.payment import PaymentStatus
+from payment_service.storage import payments
+from payment_service.storage.models import (
+    AuditEntry,
+    MoneyException,
+    Payment,
+    PaymentAttempt,
+    Refund,
+)
+
+SUFFIX_LENGTH = 4
+EXCEPTIONS_MAX = 100
+
+
+def payment_view(
+    payment: Payment,
+    attempt: PaymentAttempt,
+    exceptions: Sequence[MoneyException] = (),
+    *,
+    public_url: str,
+) -> contract.Payment:
+    """Show a payment. It can be paid only while it is pending and its link is open."""
+    payable = payment.status == PaymentStatus.PENDING and attempt.state == payments.ATTEMPT_OPEN
+    has_qr = payable and attempt.qr_code is not None
+    return contract.Payment(
+        payment_id=payment.id,
+        status=contract.PaymentStatus(payment.status),
+        failure_reason=(
+            contract.PaymentFailureReason(payment.failure_reason)
+            if payment.failure_reason
+            else UNSET
+        ),
+        version=payment.version,
+        amount=payment.amount,
+        currency=contract.Currency(payment.currency),
+        amounts=_amounts(payment),
+        order_reference=payment.order_reference,
+        description=payment.description or UNSET,
+        provider=payment.provider,
+        provider_reference=str(attempt.order_code),
+        checkout_url=attempt.checkout_url if payable else None,
+        qr_code=attempt.qr_code if has_qr else None,
+        qr_token=attempt.qr_token if has_qr else None,
+        qr_url=f"{public_url}/v1/qr-codes/{attempt.qr_token}" if has_qr else None,
+        exceptions=[
+            contract.PaymentException(
+                code=contract.PaymentExceptionCode(exception.code),
+                amount=exception.amount,
+                raised_at=exception.raised_at,
+            )
+            for exception in exceptions[:EXCEPTIONS_MAX]
+        ],
+        metadata=payment.payment_metadata,
+        created_at=payment.created_at,
+        updated_at=payment.updated_at,
+        expires_at=payment.expires_at,
+        paid_at=payment.paid_at or UNSET,
+    )
+
+
+def _amounts(payment: Payment) -> contract.PaymentAmounts:
+    return contract.PaymentAmounts(
+        requested=payment.amount,
+        received=payment.amount_received,
+        remaining=payment.amount - payment.amount_applied,
+        refunded=payment.amount_refunded,
+        refund_pending=payment.amount_reserved,
+        unapplied=payment.amount_unapplied,
+    )
+
+
+def refund_view(refund: Refund) -> contract.Refund:
+    """Show a refund; of the account only its end."""
+    return contract.Refund(
+        refund_id=refund.id,
+        payment_id=refund.payment_id,
+        status=contract.RefundStatus(refund.status),
+        pending_reason=(
+            contract.RefundPendingReason(refund.pending_reason) if refund.pending_reason else UNSET
+        ),
+        failure_reason=(
+            contract.RefundFailureReason(refund.failure_reason) if refund.failure_reason else UNSET
+        ),
+        amount=refund.amount,
+        currency=contract.Currency(refund.currency),
+        reason=contract.RefundReason(refund.reason),
+        destination=contract.MaskedDestination(
+            type=contract.RefundDestinationType(refund.destination_type),
+            bank_bin=refund.bank_bin,
+            account_number_suffix=refund.account_number[-SUFFIX_LENGTH:],
+        ),
+        reference=refund.reference or UNSET,
+        created_at=refund.created_at,
+        updated_at=refund.updated_at,
+        succeeded_at=refund.succeeded_at or UNSET,
+    )
+
+
+def timeline_entry(entry: AuditEntry) -> contract.TimelineEntry:
+    """Show one change."""
+    return contract.TimelineEntry(
+        position=entry.id,
+        at=entry.at,
+        actor=contract.TimelineActor(entry.actor),
+        actor_id=entry.actor_id or UNSET,
+        action=entry.action,
+        from_status=contract.PaymentStatus(entry.from_status) if entry.from_status else UNSET,
+        to_status=contract.PaymentStatus(entry.to_status) if entry.to_status else UNSET,
+        amount=entry.amount if entry.amount is not None else UNSET,
+        refund_id=entry.refund_id or UNSET,
+        reason=entry.reason or UNSET,
+        request_id=entry.request_id or UNSET,
+    )

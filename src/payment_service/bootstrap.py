@@ -1,0 +1,262 @@
+"""The composition root: turns settings into running processes; nothing else builds shared things."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version
+from typing import Any, cast
+
+import uvicorn
+
+from openapi_runtime.contract import Mode
+from payment_service.api.app import OPERATIONS, create_app
+from payment_service.api.auth import TokenVerifier
+from payment_service.domain.clock import Clock, system_clock
+from payment_service.messaging.broker import Broker
+from payment_service.messaging.connect import open_broker
+from payment_service.providers.provider import PaymentProvider
+from payment_service.providers.registry import open_provider
+from payment_service.settings import Settings
+from payment_service.storage import migrate
+from payment_service.storage.database import Database
+from payment_service.telemetry import tracing
+from payment_service.telemetry.logging import get_logger
+from payment_service.telemetry.metrics import Metrics
+from payment_service.workers.consumer import Consumer
+from payment_service.workers.ops import Check, OpsApp
+from payment_service.workers.relay import Relay
+from payment_service.workers.scheduler import Scheduler
+
+log = get_logger(__name__)
+
+VERSION = version("payment-service")
+DRAIN_SECONDS = 20  # for requests and messages that are under way at the end
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    API = "api"
+    RELAY = "relay"
+    CONSUMER = "consumer"
+    SCHEDULER = "scheduler"
+
+
+ALL_ROLES = frozenset(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The shared things of a process."""
+
+    settings: Settings
+    database: Database
+    provider: PaymentProvider
+    broker: Broker
+    clock: Clock
+    metrics: Metrics
+    wake_relay: asyncio.Event
+    name: str  # unique among all processes
+
+    def consumer(self) -> Consumer:
+        """Build a consumer."""
+        return Consumer(self.database, self.provider, self.clock, self.metrics)
+
+    def relay(self) -> Relay:
+        """Build a relay."""
+        return Relay(
+            self.database,
+            self.broker.publisher,
+            self.clock,
+            self.metrics,
+            owner=f"relay-{self.name}",
+            wake=self.wake_relay,
+        )
+
+    def scheduler(self) -> Scheduler:
+        """Build a scheduler."""
+        return Scheduler(
+            self.database,
+            self.provider,
+            self.clock,
+            self.metrics,
+            self.consumer(),
+            owner=f"scheduler-{self.name}",
+        )
+
+    def api(self) -> Any:
+        """Build the API application."""
+        auth = self.settings.auth
+        return create_app(
+            database=self.database,
+            provider=self.provider,
+            clock=self.clock,
+            metrics=self.metrics,
+            verifier=TokenVerifier(
+                secret=auth.secret,
+                jwks_url=auth.jwks_url,
+                issuer=auth.issuer,
+                audience=auth.audience,
+            ),
+            public_url=self.settings.public_url,
+            version=VERSION,
+            contract_mode=cast("Mode", self.settings.contract_mode),
+            on_write=self.wake_relay.set,
+        )
+
+    def ops(self, roles: frozenset[Role]) -> OpsApp:
+        """Build the operators' application: ready means that what the roles need answers."""
+        checks: dict[str, Check] = {"database": self.database.check, "schema": self._check_schema}
+        if roles & {Role.RELAY, Role.CONSUMER}:
+            checks["broker"] = self.broker.check
+        return OpsApp(self.metrics.registry, checks)
+
+    async def _check_schema(self) -> None:
+        pending = await migrate.pending_revisions(self.database)
+        if pending:
+            raise RuntimeError(f"run payment-service migrate: {len(pending)} migrations to go")
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, clock: Clock = system_clock) -> AsyncIterator[Service]:
+    """Open everything that a process shares.
+
+    Raises:
+        InvalidSettings: The provider's settings are wrong.
+    """
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"[:40]
+    metrics = Metrics(version=VERSION, operations=OPERATIONS)
+
+    def on_call(operation: str, outcome: str, seconds: float) -> None:
+        metrics.provider_calls.labels(operation, outcome).inc()
+        metrics.provider_seconds.labels(operation).observe(seconds)
+
+    async with AsyncExitStack() as stack:
+        provider = await stack.enter_async_context(
+            open_provider(settings.provider, settings.environment, on_call)
+        )
+        database = await stack.enter_async_context(Database.open(settings.database_url))
+        broker = await stack.enter_async_context(
+            open_broker(settings.broker_url, client_id=f"payment-service-{name}")
+        )
+        yield Service(settings, database, provider, broker, clock, metrics, asyncio.Event(), name)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: several run in one process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An ASGI application (or the name of its factory) and where it listens."""
+
+    app: Any
+    host: str
+    port: int
+
+
+def _server(listener: Listener) -> _Server:
+    config = uvicorn.Config(
+        listener.app,
+        host=listener.host,
+        port=listener.port,
+        factory=isinstance(listener.app, str),
+        http="httptools",
+        ws="none",
+        lifespan="auto",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=30,
+        backlog=2048,
+    )
+    return _Server(config)
+
+
+async def run(
+    service: Service, roles: frozenset[Role], *, beside: tuple[Listener, ...] = ()
+) -> None:
+    """Run some roles until SIGTERM or SIGINT, then drain them in order.
+
+    First no more requests are taken and those under way are answered; then the workers finish what
+    they hold; the operators' port goes last.
+    """
+    settings = service.settings
+    tracing.configure("payment-service")
+    stop = _stop_on_signals()
+    ops = _server(Listener(service.ops(roles), settings.ops_host, settings.ops_port))
+    fronts = [_server(listener) for listener in beside]
+    if Role.API in roles:
+        fronts.append(_server(Listener(service.api(), settings.host, settings.port)))
+    workers = _workers(service, roles)
+    serving = [asyncio.create_task(server.serve()) for server in [*fronts, ops]]
+    working = [asyncio.create_task(worker) for worker in workers]
+    stopping = asyncio.create_task(stop.wait())
+    log.info("process.started", roles=sorted(roles), version=VERSION)
+    try:
+        await asyncio.wait([stopping, *serving, *working], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        log.info("process.stopping")
+        await _drain(fronts, serving[:-1], working, ops, serving[-1])
+        stopping.cancel()
+    for task in [*serving, *working]:
+        if task.done() and not task.cancelled() and task.exception() is not None:
+            raise cast("BaseException", task.exception())
+
+
+def _workers(service: Service, roles: frozenset[Role]) -> list[Any]:
+    workers: list[Any] = []
+    if Role.CONSUMER in roles:
+        workers.append(service.consumer().run(service.broker.subscriber()))
+    if Role.SCHEDULER in roles:
+        workers.append(service.scheduler().run())
+    if Role.RELAY in roles:
+        workers.append(service.relay().run())
+    return workers
+
+
+async def _drain(
+    fronts: list[_Server],
+    serving: list[asyncio.Task[None]],
+    working: list[asyncio.Task[None]],
+    ops: _Server,
+    ops_task: asyncio.Task[None],
+) -> None:
+    for server in fronts:
+        server.should_exit = True
+    await _finish(serving)
+    for task in working:
+        task.cancel()
+    await _finish(working)
+    ops.should_exit = True
+    await _finish([ops_task])
+
+
+async def _finish(tasks: list[asyncio.Task[None]]) -> None:
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+    for task in late:
+        task.cancel()
+        log.warning("process.drain_timed_out")
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

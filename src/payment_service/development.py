@@ -1,0 +1,86 @@
+"""`payment-service dev`: everything in one process, with a simulated payOS, on the embedded default."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+
+from payment_service import bootstrap
+from payment_service.api.auth import issue_token
+from payment_service.bootstrap import ALL_ROLES, Listener, open_service
+from payment_service.settings import Settings
+from payment_service.storage import migrate
+
+SIMULATOR_APP = "payos_simulator.app:create_app_from_environment"  # by name: it is no part of us
+SCOPES = "payments:read payments:write refunds:write"
+TOKEN_LIFETIME = timedelta(days=7)
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Complete the environment with what development needs; what is set stays."""
+    port = environ.get("PAYMENTS_PORT", "8000")
+    simulator_port = environ.get("PAYOS_SIMULATOR_PORT", "8100")
+    defaults = {
+        "PAYMENTS_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "PAYMENTS_AUTH_SECRET": secrets.token_urlsafe(32),
+        "PAYMENTS_AUTH_ISSUER": "payment-service-dev",
+        "PAYMENTS_AUTH_AUDIENCE": "payment-service",
+        "PAYMENTS_LOG_LEVEL": "WARNING",
+        "PAYOS_SIMULATOR_PORT": simulator_port,
+        "PAYOS_SIMULATOR_PUBLIC_URL": f"http://127.0.0.1:{simulator_port}",
+        "PAYOS_SIMULATOR_STATE": "var/payos-simulator.json",
+        "PAYOS_SIMULATOR_WEBHOOK_URL": f"http://127.0.0.1:{port}/v1/webhooks/payos",
+        "PAYOS_BASE_URL": f"http://127.0.0.1:{simulator_port}",
+        "PAYOS_CLIENT_ID": "dev-client",
+        "PAYOS_API_KEY": "dev-api-key",
+        "PAYOS_CHECKSUM_KEY": "dev-checksum-key",
+        "PAYOS_PAYOUT_CLIENT_ID": "dev-payout-client",
+        "PAYOS_PAYOUT_API_KEY": "dev-payout-api-key",
+        "PAYOS_PAYOUT_CHECKSUM_KEY": "dev-payout-checksum-key",
+    }
+    return {**defaults, **environ}
+
+
+async def run(environ: Mapping[str, str]) -> None:
+    """Migrate, start everything, and say how to try it."""
+    complete = environment(environ)
+    os.environ.update(complete)  # the simulator reads its own settings
+    settings = Settings.read(complete)
+    simulator = Listener(SIMULATOR_APP, "127.0.0.1", int(complete["PAYOS_SIMULATOR_PORT"]))
+    async with open_service(settings) as service:
+        await migrate.upgrade(service.database)
+        await service.broker.ensure_topics()
+        print(welcome(settings, complete), flush=True)  # noqa: T201  # what the newcomer reads
+        await bootstrap.run(service, ALL_ROLES, beside=(simulator,))
+
+
+def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
+    """Say where everything is, with a token and one line to paste."""
+    auth = settings.auth
+    token = issue_token(
+        secret=auth.secret or "",
+        issuer=auth.issuer,
+        audience=auth.audience,
+        tenant_id="dev",
+        user_id="you",
+        scope=SCOPES,
+        lifetime=TOKEN_LIFETIME,
+    )
+    return f"""
+  Payment service   {settings.public_url}/v1/health
+  payOS simulator   {environ["PAYOS_SIMULATOR_PUBLIC_URL"]}
+  Operators' port   http://127.0.0.1:{settings.ops_port}/readyz and /metrics
+
+  A token for seven days:
+    export TOKEN={token}
+
+  Create a payment, then open its checkout_url and pay:
+    curl -s {settings.public_url}/v1/payments \\
+      -H "Authorization: Bearer $TOKEN" \\
+      -H "Idempotency-Key: $(date +%s%N)" \\
+      -H "Content-Type: application/json" \\
+      -d '{{"amount": 45000, "currency": "VND", "order_reference": "order-'$(date +%s)'",
+           "return_url": "https://shop.example/thanks", "cancel_url": "https://shop.example/cart"}}'
+
+  Ctrl-C stops everything; the data stays in var/.
+"""

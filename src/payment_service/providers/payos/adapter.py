@@ -1,0 +1,219 @@
+"""payOS behind the provider interface."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from payment_service.domain.money import Currency, Money
+from payment_service.providers.payos import payouts, signature, webhooks
+from payment_service.providers.payos.client import (
+    CALL_TIMEOUT_SECONDS,
+    CONNECT_TIMEOUT_SECONDS,
+    PayOSClient,
+)
+from payment_service.providers.payos.settings import PayOSSettings
+from payment_service.providers.provider import (
+    Capabilities,
+    Checkout,
+    CheckoutRequest,
+    CheckoutState,
+    OnCall,
+    OutcomeUnknown,
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderPayment,
+    ProviderRefund,
+    RefundRequest,
+    RequestRejected,
+    Transfer,
+    UnreadableWebhook,
+    VerifiedWebhook,
+    WebhookReport,
+)
+
+NAME = "payos"
+CONNECTIONS_MAX = 100
+_STATES = {
+    "PENDING": CheckoutState.OPEN,
+    "PROCESSING": CheckoutState.OPEN,
+    "UNDERPAID": CheckoutState.OPEN,
+    "PAID": CheckoutState.PAID,
+    "CANCELLED": CheckoutState.CANCELED,
+    "EXPIRED": CheckoutState.EXPIRED,
+    "FAILED": CheckoutState.FAILED,
+}
+
+
+class PayOSProvider:
+    """Payment links and, where a payout channel is configured, refunds by payout."""
+
+    def __init__(self, payment: PayOSClient, payout: PayOSClient | None, settings: PayOSSettings):
+        self._payment = payment
+        self._payout = payout
+        self._settings = settings
+
+    @property
+    def name(self) -> str:
+        """`payos`."""
+        return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Refunds need the payout channel."""
+        return Capabilities(refunds=self._payout is not None, native_qr=True)
+
+    async def create_payment(self, request: CheckoutRequest) -> Checkout:
+        """Make a payment link; see `PaymentProvider`."""
+        body: dict[str, Any] = {
+            "orderCode": request.order_code,
+            "amount": request.money.amount,
+            "description": request.transfer_text,
+            "cancelUrl": request.cancel_url,
+            "returnUrl": request.return_url,
+            "expiredAt": int(request.expires_at.timestamp()),
+        }
+        body["signature"] = signature.sign_create(body, self._settings.payment.checksum_key)
+        data = await self._payment.call("create", "POST", "/v2/payment-requests", body=body)
+        if data.get("orderCode") != request.order_code or data.get("amount") != (
+            request.money.amount
+        ):
+            raise OutcomeUnknown("payOS answered for another payment")
+        return Checkout(
+            provider_reference=_text(data, "paymentLinkId"),
+            checkout_url=_text(data, "checkoutUrl"),
+            qr_code=_text(data, "qrCode"),
+        )
+
+    async def get_payment(self, order_code: int) -> ProviderPayment:
+        """Ask about a payment link; see `PaymentProvider`."""
+        path = f"/v2/payment-requests/{order_code}"
+        return _payment(await self._payment.call("get", "GET", path, may_repeat=True))
+
+    async def cancel_payment(self, order_code: int, reason: str) -> ProviderPayment:
+        """Close a payment link; see `PaymentProvider`."""
+        path = f"/v2/payment-requests/{order_code}/cancel"
+        try:
+            body = {"cancellationReason": reason[:255]}
+            await self._payment.call("cancel", "POST", path, body=body)
+        except RequestRejected as refusal:
+            # Paid or closed already, or never there: the link itself tells which.
+            if refusal.provider_code == "101":
+                raise
+        # Read it after it was closed: what is on it now is final.
+        return await self.get_payment(order_code)
+
+    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> VerifiedWebhook:
+        """Check that the body comes from payOS; its headers say nothing."""
+        return webhooks.verify(body, self._settings.payment.checksum_keys)
+
+    def parse_webhook(self, body: bytes, schema_version: str) -> WebhookReport:
+        """Read a stored webhook; see `PaymentProvider`."""
+        return webhooks.parse(body, schema_version)
+
+    async def refund(self, request: RefundRequest) -> ProviderRefund:
+        """Pay out; see `PaymentProvider`."""
+        client, credentials = self._payout_channel()
+        body = payouts.request_body(request)
+        headers = {
+            "x-idempotency-key": request.idempotency_key,
+            "x-signature": signature.sign_payout(body, credentials.checksum_key),
+        }
+        try:
+            data = await client.call(
+                "refund", "POST", "/v1/payouts", body=body, headers=headers, signed_by="header"
+            )
+        except ProviderError as error:
+            if not payouts.may_exist(error):
+                raise
+            found = await self.find_refund(request.reference)
+            if found is None:
+                raise
+            return found
+        return payouts.refund(data)
+
+    async def find_refund(self, reference: str) -> ProviderRefund | None:
+        """Look a payout up by our name for it; see `PaymentProvider`."""
+        client, _ = self._payout_channel()
+        query = {"referenceId": reference, "limit": "10"}
+        data = await client.call(
+            "find_refund", "GET", "/v1/payouts", query=query, signed_by="header", may_repeat=True
+        )
+        return payouts.find(data, reference)
+
+    async def register_webhook(self, url: str) -> None:
+        """Register the webhook URL; payOS pings it before it answers."""
+        body = {"webhookUrl": url}
+        await self._payment.call(
+            "register_webhook", "POST", "/confirm-webhook", body=body, signed_by=""
+        )
+
+    def _payout_channel(self) -> tuple[PayOSClient, Any]:
+        if self._payout is None or self._settings.payout is None:
+            raise ProviderMisconfigured("no payout channel is configured")
+        return self._payout, self._settings.payout
+
+
+@asynccontextmanager
+async def open_provider(
+    environment: Mapping[str, str], on_call: OnCall
+) -> AsyncIterator[PayOSProvider]:
+    """Open payOS with the PAYOS_* settings.
+
+    Raises:
+        InvalidSettings: One message per fault.
+    """
+    settings = PayOSSettings.read(environment)
+    async with httpx.AsyncClient(
+        base_url=settings.base_url,
+        timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
+        limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=30),
+        follow_redirects=False,
+        trust_env=False,
+    ) as http:
+        payment = PayOSClient(http, settings.payment, on_call=on_call)
+        payout = None
+        if settings.payout is not None:
+            payout = PayOSClient(http, settings.payout, on_call=on_call)
+        yield PayOSProvider(payment, payout, settings)
+
+
+def _payment(data: dict[str, Any]) -> ProviderPayment:
+    try:
+        order_code, link = data["orderCode"], _text(data, "id")
+        transfers = tuple(
+            _transfer(entry, order_code, link) for entry in data.get("transactions") or ()
+        )
+        return ProviderPayment(
+            order_code=order_code,
+            provider_reference=link,
+            state=_STATES.get(data["status"], CheckoutState.UNRECOGNISED),
+            amount=data["amount"],
+            amount_paid=data["amountPaid"],
+            transfers=transfers,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, UnreadableWebhook) as error:
+        raise OutcomeUnknown("payOS answered in a shape we cannot read") from error
+
+
+def _transfer(entry: dict[str, Any], order_code: int, link: str) -> Transfer:
+    return Transfer(
+        order_code=order_code,
+        provider_reference=link,
+        bank_reference=entry["reference"].strip(),
+        money=Money(entry["amount"], Currency.VND),
+        occurred_at=webhooks.local_time(entry["transactionDateTime"]),
+        payer=webhooks.payer(
+            entry.get("counterAccountBankId"),
+            entry.get("counterAccountNumber"),
+            entry.get("counterAccountName"),
+        ),
+    )
+
+
+def _text(data: dict[str, Any], name: str) -> str:
+    value = data.get(name)
+    if not isinstance(value, str) or not value:
+        raise OutcomeUnknown(f"payOS answered without {name}")
+    return value

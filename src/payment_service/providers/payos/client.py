@@ -1,0 +1,265 @@
+"""HTTP to payOS: bounded calls, and an answer to "did it act?" for everything that can go wrong.
+
+payOS answers most errors with HTTP 200 and a code; so success is 2xx *and* code "00" *and* a valid
+signature. What is not known to be a refusal is an unknown outcome, never a failure.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import httpx
+import msgspec
+
+from payment_service.providers.payos import signature
+from payment_service.providers.payos.settings import Credentials
+from payment_service.providers.provider import (
+    InsufficientFunds,
+    InvalidDestination,
+    OnCall,
+    OutcomeUnknown,
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderTimeout,
+    RequestNotSent,
+    RequestRejected,
+    UnknownReference,
+)
+
+CONNECT_TIMEOUT_SECONDS = 2.0
+CALL_TIMEOUT_SECONDS = 8.0  # one try, from the first byte to the last
+DEADLINE_SECONDS = 15.0  # all tries together
+TRIES_MAX = 3
+BACKOFF_SECONDS = 0.2
+RETRY_AFTER_SECONDS_MAX = 5.0
+ANSWER_BYTES_MAX = 1024 * 1024
+USER_AGENT = "payment-service/0.1"
+
+# Source: payOS error table and captured answers, 2026-10. Whatever is not listed is unknown.
+_REFUSALS: dict[str, type[ProviderError]] = {
+    "20": RequestRejected,
+    "101": UnknownReference,
+    "201": ProviderMisconfigured,
+    "214": ProviderMisconfigured,
+    "401": ProviderMisconfigured,
+    "403": ProviderMisconfigured,
+    "PAYMENT_LINK_NOT_FOUND": UnknownReference,
+    "BALANCE_NOT_ENOUGH": InsufficientFunds,
+    "INVALID_DESTINATION": InvalidDestination,
+    "PAYOUT_LIMIT_REACHED": RequestRejected,
+    "PAYOUT_MAX_EXCEEDED_PER_TIME": RequestRejected,
+    "PAYOUT_MIN_EXCEEDED_PER_TIME": RequestRejected,
+    "INVALID_PARAM": RequestRejected,
+}
+_UNAUTHORISED = frozenset({401, 403})
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def _ignore(_operation: str, _outcome: str, _seconds: float) -> None:
+    """Nobody measures."""
+
+
+class NotDone(OutcomeUnknown):
+    """429 or an unavailable server: for reads it may be tried again."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PayOSClient:
+    """Calls one channel of payOS.
+
+    Args:
+        http: Shared connections; closed by its owner.
+        credentials: Of the channel.
+        on_call: Told operation, outcome and seconds of every call.
+        sleep: How to wait between tries.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        credentials: Credentials,
+        *,
+        on_call: OnCall = _ignore,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._http = http
+        self._credentials = credentials
+        self._on_call = on_call
+        self._sleep = sleep
+
+    async def call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        body: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        signed_by: str = "body",
+        may_repeat: bool = False,
+    ) -> Any:
+        """Call, and return `data`.
+
+        Args:
+            operation: For metrics.
+            method: The HTTP method.
+            path: From the origin.
+            body: Sent as JSON.
+            query: Sent in the URL.
+            headers: Beside the credentials.
+            signed_by: Where the answer's signature is: "body", "header" or "" for nowhere.
+            may_repeat: Whether the call may be sent again though its outcome is unknown: reads.
+
+        Raises:
+            ProviderError: See `provider`.
+        """
+        started = time.monotonic()
+        outcome = "ok"
+        try:
+            return await self._repeat(
+                lambda: self._once(method, path, body, query, headers, signed_by),
+                may_repeat=may_repeat,
+                deadline=started + DEADLINE_SECONDS,
+            )
+        except ProviderError as error:
+            outcome = outcome_of(error)
+            raise
+        finally:
+            self._on_call(operation, outcome, time.monotonic() - started)
+
+    async def _repeat(
+        self, once: Callable[[], Awaitable[Any]], *, may_repeat: bool, deadline: float
+    ) -> Any:
+        for attempt in range(1, TRIES_MAX + 1):
+            try:
+                return await once()
+            except (RequestNotSent, OutcomeUnknown) as error:
+                safe = isinstance(error, RequestNotSent) or may_repeat
+                # Full jitter, so that callers that failed together do not come back together.
+                delay = random.uniform(0, BACKOFF_SECONDS * 2**attempt)  # noqa: S311
+                if isinstance(error, NotDone) and error.retry_after_seconds is not None:
+                    delay = error.retry_after_seconds
+                late = time.monotonic() + delay >= deadline
+                if not safe or attempt == TRIES_MAX or late or delay > RETRY_AFTER_SECONDS_MAX:
+                    raise
+            await self._sleep(delay)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        query: dict[str, str] | None,
+        headers: Mapping[str, str] | None,
+        signed_by: str,
+    ) -> Any:
+        request = self._http.build_request(
+            method,
+            path,
+            content=None if body is None else msgspec.json.encode(body),
+            params=query,
+            headers={
+                "x-client-id": self._credentials.client_id,
+                "x-api-key": self._credentials.api_key,
+                "content-type": "application/json",
+                "user-agent": USER_AGENT,
+                **(headers or {}),
+            },
+        )
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                response, content = await self._send(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise RequestNotSent("payOS cannot be reached") from error
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise ProviderTimeout("payOS did not answer in time") from error
+        except httpx.HTTPError as error:
+            raise OutcomeUnknown("the connection to payOS broke") from error
+        return self._read(response, content, signed_by)
+
+    async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        response = await self._http.send(request, stream=True)
+        try:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > ANSWER_BYTES_MAX:
+                    raise OutcomeUnknown("the answer of payOS is too large")
+                chunks.append(chunk)
+        finally:
+            await response.aclose()
+        return response, b"".join(chunks)
+
+    def _read(self, response: httpx.Response, content: bytes, signed_by: str) -> Any:
+        if response.status_code in _UNAUTHORISED:
+            raise ProviderMisconfigured(
+                "payOS refuses our credentials or address",
+                provider_code=str(response.status_code),
+            )
+        if response.status_code == _TOO_MANY_REQUESTS or response.status_code >= _SERVER_ERROR:
+            raise NotDone(f"payOS answered {response.status_code}", _retry_after(response))
+        envelope = _decode(content)
+        code = envelope.get("code")
+        if code != "00" or not response.is_success:
+            raise _refusal(code, envelope.get("desc"))
+        data = envelope.get("data")
+        self._check_signature(response, envelope, data, signed_by)
+        return data
+
+    def _check_signature(
+        self, response: httpx.Response, envelope: dict[str, Any], data: Any, signed_by: str
+    ) -> None:
+        if not signed_by:
+            return
+        if not isinstance(data, dict):
+            raise OutcomeUnknown("the answer of payOS has no data")
+        in_header = signed_by == "header"
+        given = response.headers.get("x-signature") if in_header else envelope.get("signature")
+        sign = signature.sign_payout if in_header else signature.sign_data
+        keys = self._credentials.checksum_keys
+        if not any([signature.matches(sign(data, key), given) for key in keys]):
+            raise OutcomeUnknown("the answer of payOS is not signed by it")
+
+
+def outcome_of(error: ProviderError) -> str:
+    """Name an outcome for metrics."""
+    if isinstance(error, RequestNotSent):
+        return "not_sent"
+    if isinstance(error, ProviderMisconfigured):
+        return "misconfigured"
+    return "rejected" if isinstance(error, RequestRejected) else "unknown"
+
+
+def _decode(content: bytes) -> dict[str, Any]:
+    try:
+        envelope = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise OutcomeUnknown("the answer of payOS is not JSON") from error
+    if not isinstance(envelope, dict):
+        raise OutcomeUnknown("the answer of payOS is not an object")
+    return envelope
+
+
+def _refusal(code: Any, description: Any) -> ProviderError:
+    kind = _REFUSALS.get(str(code), OutcomeUnknown)
+    # Some documented names have no published number: they come in the description.
+    for name, named in _REFUSALS.items():
+        if not name.isdigit() and isinstance(description, str) and name in description:
+            kind = named
+    return kind(f"payOS answered code {str(code)[:32]}", provider_code=str(code)[:32])
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isdigit() else None

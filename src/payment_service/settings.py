@@ -1,0 +1,153 @@
+"""Every setting of the service, read once from the environment.
+
+A value that is missing or wrong stops the start; all faults are told at once, without the values.
+A secret NAME may also be given as a file, NAME_FILE.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from payment_service.domain.errors import InvalidSettings
+
+SECRET_LENGTH_MIN = 32  # bytes; RFC 7518 section 3.2 for HS256
+PORT_MAX = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """How to recognise callers: by a shared secret, or by the keys at a JWKS address."""
+
+    secret: str | None = field(repr=False)
+    jwks_url: str | None
+    issuer: str
+    audience: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The service's settings. Those of the provider are read by the provider."""
+
+    database_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
+    provider: str
+    public_url: str
+    host: str
+    port: int
+    ops_host: str
+    ops_port: int
+    auth: AuthSettings
+    contract_mode: str
+    log_level: str
+    environment: Mapping[str, str] = field(repr=False)  # for the provider
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the environment.
+
+        Raises:
+            InvalidSettings: One message per fault.
+        """
+        reader = _Reader(_with_files(environ))
+        settings = cls(
+            database_url=reader.database_url(),
+            broker_url=reader.broker_url(),
+            provider=reader.text("PAYMENTS_PROVIDER", "payos"),
+            public_url=reader.url("PAYMENTS_PUBLIC_URL", "http://127.0.0.1:8000"),
+            host=reader.text("PAYMENTS_HOST", "127.0.0.1"),
+            port=reader.port("PAYMENTS_PORT", 8000),
+            ops_host=reader.text("PAYMENTS_OPS_HOST", "127.0.0.1"),
+            ops_port=reader.port("PAYMENTS_OPS_PORT", 9000),
+            auth=reader.auth(),
+            contract_mode=reader.choice("PAYMENTS_CONTRACT_MODE", ("compiled", "lean")),
+            log_level=reader.choice("PAYMENTS_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
+            environment=reader.values,
+        )
+        if reader.faults:
+            raise InvalidSettings(reader.faults)
+        return settings
+
+
+class _Reader:
+    """Reads values and collects faults."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values = values
+        self.faults: list[str] = []
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.values.get(name) or default
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name, choices[0])
+        if value not in choices:
+            self.faults.append(f"{name} must be one of: {', '.join(choices)}")
+        return value
+
+    def port(self, name: str, default: int) -> int:
+        value = self.text(name, str(default))
+        if not value.isdigit() or not 0 <= int(value) <= PORT_MAX:
+            self.faults.append(f"{name} must be a port number")
+            return default
+        return int(value)
+
+    def url(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            self.faults.append(f"{name} must start with http:// or https://")
+        return value.rstrip("/")
+
+    def database_url(self) -> str:
+        value = self.text("PAYMENTS_DATABASE_URL", "sqlite+aiosqlite:///var/payments.db")
+        if not value.startswith(("sqlite+aiosqlite://", "mysql+asyncmy://", "mariadb+asyncmy://")):
+            self.faults.append(
+                "PAYMENTS_DATABASE_URL must start with mysql+asyncmy:// or sqlite+aiosqlite://"
+            )
+        return value
+
+    def broker_url(self) -> str:
+        value = self.text("PAYMENTS_BROKER_URL", "memory://")
+        if value != "memory://" and not value.startswith("kafka://"):
+            self.faults.append("PAYMENTS_BROKER_URL must be memory:// or start with kafka://")
+        return value
+
+    def auth(self) -> AuthSettings:
+        secret = self.values.get("PAYMENTS_AUTH_SECRET") or None
+        jwks_url = self.values.get("PAYMENTS_AUTH_JWKS_URL") or None
+        if (secret is None) == (jwks_url is None):
+            self.faults.append("set PAYMENTS_AUTH_SECRET or PAYMENTS_AUTH_JWKS_URL, one of them")
+        if secret is not None and len(secret.encode()) < SECRET_LENGTH_MIN:
+            self.faults.append(f"PAYMENTS_AUTH_SECRET needs {SECRET_LENGTH_MIN} bytes or more")
+        issuer, audience = map(self._required, ("PAYMENTS_AUTH_ISSUER", "PAYMENTS_AUTH_AUDIENCE"))
+        return AuthSettings(secret=secret, jwks_url=jwks_url, issuer=issuer, audience=audience)
+
+    def _required(self, name: str) -> str:
+        value = self.text(name)
+        if not value:
+            self.faults.append(f"{name} is required")
+        return value
+
+
+def _with_files(
+    environ: Mapping[str, str], read: Callable[[Path], str] = Path.read_text
+) -> dict[str, str]:
+    """Read the files that NAME_FILE names as NAME.
+
+    Raises:
+        InvalidSettings: A file cannot be read.
+    """
+    values = dict(environ)
+    faults = []
+    for name, path in environ.items():
+        target = name.removesuffix("_FILE")
+        if target == name or not target.startswith(("PAYMENTS_", "PAYOS_")):
+            continue
+        try:
+            values[target] = read(Path(path)).strip()
+        except (OSError, UnicodeDecodeError):
+            faults.append(f"{name} names a file that cannot be read")
+    if faults:
+        raise InvalidSettings(faults)
+    return values

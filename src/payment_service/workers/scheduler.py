@@ -1,0 +1,158 @@
+"""Does what nobody asks for: looks after payments, refunds and webhooks that are due.
+
+Several schedulers may run; one holds the lease and works. Everything that is not final has a time
+at which it is looked at, so nothing waits for an event only.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from payment_service.domain.clock import Clock
+from payment_service.domain.errors import StorageUnavailable
+from payment_service.providers.provider import PaymentProvider, ProviderError
+from payment_service.storage import idempotency, leases, outbox, payments, refunds, webhooks
+from payment_service.storage.database import Database, Session
+from payment_service.telemetry.logging import bound, get_logger
+from payment_service.telemetry.metrics import Metrics
+from payment_service.use_cases.check_payment import check_payment
+from payment_service.use_cases.pay_out_refund import pay_out_refund
+from payment_service.workers.consumer import Consumer
+
+log = get_logger(__name__)
+
+TICK_SECONDS = 0.5
+LEASE_NAME = "scheduler"
+LEASE = timedelta(seconds=15)
+BATCH_MAX = 100
+CONCURRENCY_MAX = 8  # calls to the provider at a time
+PURGE_MAX = 1000
+OUTBOX_KEPT = timedelta(days=7)
+HOUSEKEEPING_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Finds what is due, and deals with one of it."""
+
+    name: str
+    find: Callable[[Session], Awaitable[Sequence[str]]]
+    do: Callable[[str], Awaitable[None]]
+
+
+class Scheduler:
+    """One scheduler; `owner` is its name, unique among all."""
+
+    def __init__(
+        self,
+        database: Database,
+        provider: PaymentProvider,
+        clock: Clock,
+        metrics: Metrics,
+        consumer: Consumer,
+        *,
+        owner: str,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._metrics = metrics
+        self._owner = owner
+        self._housekeeping_at = 0.0
+        self._jobs = (
+            Job(
+                "refunds",
+                lambda session: refunds.list_due(session, now=clock(), limit=BATCH_MAX),
+                lambda refund_id: pay_out_refund(database, provider, clock, refund_id),
+            ),
+            Job(
+                "webhooks",
+                lambda session: webhooks.list_due(session, now=clock(), limit=BATCH_MAX),
+                consumer.apply,
+            ),
+            Job(
+                "payments",
+                lambda session: payments.list_due(session, now=clock(), limit=BATCH_MAX),
+                lambda payment_id: check_payment(database, provider, clock, payment_id),
+            ),
+        )
+
+    async def run(self) -> None:
+        """Work until cancelled, then give the lease up."""
+        try:
+            while True:
+                try:
+                    await self.run_once()
+                except StorageUnavailable:
+                    log.warning("scheduler.storage_unavailable")
+                except Exception:
+                    log.exception("scheduler.failed")
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            await asyncio.shield(self._release())
+
+    async def run_once(self) -> int:
+        """Deal with all that is due now, if the lease is ours; return how many items."""
+        if not await self._is_active():
+            return 0
+        worked = 0
+        for job in self._jobs:
+            worked += await self._run_job(job)
+        await self._keep_house()
+        return worked
+
+    async def _is_active(self) -> bool:
+        return await self._database.transact(
+            lambda session: leases.acquire(
+                session, LEASE_NAME, owner=self._owner, now=self._clock(), duration=LEASE
+            )
+        )
+
+    async def _run_job(self, job: Job) -> int:
+        due = await self._database.read(job.find)
+        turn = asyncio.Semaphore(CONCURRENCY_MAX)
+
+        async def one(item: str) -> None:
+            async with turn:
+                await self._run_item(job, item)
+
+        await asyncio.gather(*(one(item) for item in due))
+        return len(due)
+
+    async def _run_item(self, job: Job, item: str) -> None:
+        outcome = "ok"
+        with bound(job=job.name, item=item):
+            try:
+                await job.do(item)
+            except ProviderError as error:
+                outcome = "failed"
+                log.warning("job.provider_failed", error=type(error).__name__)
+            except Exception:
+                outcome = "failed"
+                log.exception("job.failed")
+        self._metrics.job_runs.labels(job.name, outcome).inc()
+
+    async def _keep_house(self) -> None:
+        """Forget what may be forgotten, in bounded batches."""
+        now = asyncio.get_running_loop().time()
+        if now < self._housekeeping_at:
+            return
+        self._housekeeping_at = now + HOUSEKEEPING_SECONDS
+        at = self._clock()
+        forgotten = await self._database.transact(
+            lambda session: idempotency.purge(session, now=at, limit=PURGE_MAX)
+        )
+        forgotten += await self._database.transact(
+            lambda session: outbox.purge(
+                session, published_before=at - OUTBOX_KEPT, limit=PURGE_MAX
+            )
+        )
+        self._metrics.job_runs.labels("housekeeping", "ok").inc(forgotten)
+
+    async def _release(self) -> None:
+        try:
+            await self._database.transact(
+                lambda session: leases.release(session, owner=self._owner)
+            )
+        except StorageUnavailable:
+            log.warning("scheduler.lease_left")  # it runs out by itself
