@@ -190,9 +190,7 @@ def _operation(contract: Contract, path: str, method: str, item: Node, where: st
 
 
 def _security(contract: Contract, node: Node, where: str) -> list[dict[str, list[str]]]:
-    requirements: Any = node.get(
-        "security", contract.document.get("security", [])
-    )
+    requirements: Any = node.get("security", contract.document.get("security", []))
     schemes = contract.document.get("components", {}).get("securitySchemes", {})
     if len(requirements) > 1:
         raise Unsupported(f"{where}/security", "one requirement at most")

@@ -1,0 +1,82 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+##@ Start
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The lock names every package with its hashes. pip installs uv from it, uv the rest, in seconds.
+$(READY): requirements-dev.lock pyproject.toml
+	@echo "Installing into .venv (a minute on a fresh machine) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements-dev.lock > .venv/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	@$(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+.PHONY: setup
+setup: $(READY) ## Install everything into .venv
+
+.PHONY: run
+run: $(READY) ## Run the whole service and a simulated payOS in one process
+	@exec $(BIN)/payment-service dev
+
+.PHONY: demo
+demo: $(READY) ## Tell the story of one payment: paid, refunded in part, its timeline
+	@exec $(BIN)/python -m tests.demo
+
+##@ Contract
+.PHONY: generate
+generate: $(READY) ## Write generated/ from openapi.yaml and webhook-schemas/
+	@$(BIN)/python -m codegen
+
+.PHONY: verify
+verify: $(READY) ## Fail if generated/ is not what the contract gives
+	@$(BIN)/python -m codegen --check
+
+##@ Quality
+.PHONY: check
+check: $(READY) verify ## Format, lint, types, import rules, contract
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@echo "check: clean"
+
+.PHONY: format
+format: $(READY) ## Format, and repair what lint can
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+
+##@ Test
+.PHONY: test
+test: $(READY) ## Every suite that can run here; REQUIRE_STACK=1 makes a missing server a failure
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(READY) ## schemathesis against a running service; FUZZ_EXAMPLES=30 per operation
+	@exec $(BIN)/python -m tests.fuzz
+
+.PHONY: bench
+bench: $(READY) ## The cost of the contract against bare Starlette; BENCH_QUICK=1 for a smoke run
+	@exec $(BIN)/python -m tests.benchmarks
+
+##@ Database
+.PHONY: migration
+migration: $(READY) ## Draft a migration from the models: make migration M="add the column"
+	@rm -f var/draft.db && mkdir -p var
+	@$(BIN)/alembic -x url=sqlite+aiosqlite:///var/draft.db upgrade head
+	@$(BIN)/alembic -x url=sqlite+aiosqlite:///var/draft.db revision --autogenerate -m "$(M)"
+
+.PHONY: lock
+lock: ## Pin every package anew (needs uv)
+	@$(BIN)/uv pip compile --universal --quiet --no-header --python-version 3.11 --generate-hashes -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --universal --quiet --no-header --python-version 3.11 --generate-hashes --extra dev -o requirements-dev.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove what can be made again; your data in var/ stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
