@@ -4,6 +4,7 @@ GET  /ledger                         links, payouts, wallet, clock
 GET  /deliveries                     tries to deliver webhooks
 POST /links/{order code or id}/pay   {amount?, times?, webhook?: on|off|duplicate|tampered,
                                       counter_bank?, counter_account?, counter_name?}
+GET  /links/{name}/webhook           its last webhook, as it would be delivered
 POST /links/{name}/webhook           deliver its last webhook again
 POST /payouts/{reference}/state      {state}
 POST /modes                          {payout_seconds?, auto_payouts?}
@@ -45,6 +46,7 @@ class Admin:
             ("/ledger", "GET", self.ledger),
             ("/deliveries", "GET", self.deliveries),
             ("/links/{name}/pay", "POST", self.pay),
+            ("/links/{name}/webhook", "GET", self.show_webhook),
             ("/links/{name}/webhook", "POST", self.repeat_webhook),
             ("/payouts/{reference}/state", "POST", self.settle),
             ("/modes", "POST", self.modes),
@@ -85,6 +87,11 @@ class Admin:
             self._webhooks.tell(link, transfer, body.get("webhook", "on"))
             references.append(transfer.reference)
         return JSONResponse({"references": references})
+
+    async def show_webhook(self, request: Request) -> Response:
+        """Show the last webhook of a link, as it would be delivered."""
+        link = self._ledger.link(request.path_params["name"])
+        return JSONResponse(self._webhooks.envelope(link, link.transfers[-1]))
 
     async def repeat_webhook(self, request: Request) -> Response:
         """Deliver the last webhook of a link again."""

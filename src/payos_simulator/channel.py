@@ -45,8 +45,8 @@ async def read_json(request: Request) -> dict[str, Any]:
     raw = await request.body()
     try:
         body = json.loads(raw) if raw else {}
-    except ValueError:
-        body = None
+    except ValueError as error:
+        raise Refused("20", "body") from error
     require(isinstance(body, dict), "body")
     return dict(body)
 

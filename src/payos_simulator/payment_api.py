@@ -80,8 +80,8 @@ class PaymentApi:
     async def confirm_webhook(self, request: Request) -> Response:
         """Register the webhook URL, after it has answered a ping."""
         body = await read_json(request)
-        url = body.get("webhookUrl")
-        require(isinstance(url, str) and url.startswith(("http://", "https://")), "webhookUrl")
+        url = str(body.get("webhookUrl"))
+        require(url.startswith(("http://", "https://")), "webhookUrl")
         fault = await self._webhooks.ping(url)
         if fault is not None:
             content = {"code": "20", "desc": "Webhook url invalid", "data": fault}

@@ -1,0 +1,39 @@
+"""Fixtures that several suites share."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.service import Harness, environment, running_service
+from tests.support.simulator import Simulator, running_simulator
+
+
+@pytest.fixture(scope="session")
+def shared_simulator() -> Iterator[Simulator]:
+    """One payOS for a whole run; every test has links of its own in it."""
+    with running_simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(shared_simulator: Simulator) -> Iterator[Simulator]:
+    """A payOS on which nothing goes wrong unless the test says so."""
+    yield shared_simulator
+    shared_simulator.clear_faults()
+    shared_simulator.modes(payout_seconds=0, auto_payouts=True, wallet=10**13)
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """An empty SQLite file."""
+    return f"sqlite+aiosqlite:///{tmp_path}/payments.db"
+
+
+@pytest.fixture
+async def service(simulator: Simulator, database_url: str) -> AsyncIterator[Harness]:
+    """A service on payOS; at the end of every test its money must add up."""
+    async with running_service(environment(database_url, simulator.environment)) as harness:
+        yield harness
+        await harness.settle()
+        assert await harness.violations() == []

@@ -1,0 +1,134 @@
+"""The service in this process: its API without a socket, its workers one step at a time."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from payment_service.api.auth import issue_token
+from payment_service.bootstrap import Service, open_service
+from payment_service.domain.clock import OffsetClock
+from payment_service.messaging.memory import MemoryBroker
+from payment_service.settings import Settings
+from payment_service.storage import invariants, migrate
+
+SECRET = "a-secret-for-tests-of-at-least-32-bytes"
+ISSUER, AUDIENCE = "tests", "payment-service"
+SCOPES = "payments:read payments:write refunds:write"
+STEPS_MAX = 200
+_numbers = itertools.count(1)
+
+
+def token(tenant: str = "shop", scope: str = SCOPES, **changes: Any) -> str:
+    """Make a bearer token."""
+    options = {
+        "secret": SECRET, "issuer": ISSUER, "audience": AUDIENCE, "tenant_id": tenant,
+        "user_id": "tester", "scope": scope, "lifetime": timedelta(hours=1),
+    }  # fmt: skip
+    return issue_token(**(options | changes))
+
+
+def environment(database_url: str, more: Mapping[str, str]) -> dict[str, str]:
+    """Write the settings of a service under test."""
+    return {
+        "PAYMENTS_DATABASE_URL": database_url,
+        "PAYMENTS_AUTH_SECRET": SECRET,
+        "PAYMENTS_AUTH_ISSUER": ISSUER,
+        "PAYMENTS_AUTH_AUDIENCE": AUDIENCE,
+        "PAYMENTS_PUBLIC_URL": "http://payments.test",
+        **more,
+    }
+
+
+class Harness:
+    """A service, a client of its API, and the means to let its workers work."""
+
+    def __init__(self, service: Service, http: httpx.AsyncClient, clock: OffsetClock) -> None:
+        self.service = service
+        self.http = http
+        self.clock = clock
+        self._relay = service.relay()
+        self._scheduler = service.scheduler()
+
+    async def settle(self) -> None:
+        """Let the workers work until nothing is left to do now."""
+        for _ in range(STEPS_MAX):
+            if await self._relay.run_once() + await self._scheduler.run_once() == 0:
+                return
+        raise AssertionError("the workers never come to rest")
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, and the workers do what is due then."""
+        self.clock.advance(timedelta(seconds=seconds))
+        await self.settle()
+
+    async def request(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None,
+        tenant: str = "shop", **options: Any,
+    ) -> httpx.Response:  # fmt: skip
+        """Call the API as a tenant; a POST gets a key of its own unless one is given."""
+        headers = {"Authorization": f"Bearer {token(tenant)}"} | options.pop("headers", {})
+        if method == "POST":
+            headers["Idempotency-Key"] = key or f"key-{next(_numbers)}"
+        return await self.http.request(method, path, json=body, headers=headers, **options)
+
+    async def create(self, amount: int = 45_000, **changes: Any) -> dict[str, Any]:
+        """Create a payment."""
+        response = await self.request("POST", "/v1/payments", order(amount, **changes))
+        assert response.status_code == 201, response.text
+        return dict(response.json())
+
+    async def get(self, payment_id: str) -> dict[str, Any]:
+        """Read a payment."""
+        response = await self.request("GET", f"/v1/payments/{payment_id}")
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    async def deliver(self, webhook: Mapping[str, Any]) -> httpx.Response:
+        """Post a webhook, and let it be applied."""
+        response = await self.http.post("/v1/webhooks/payos", json=dict(webhook))
+        await self.settle()
+        return response
+
+    async def violations(self) -> list[tuple[str, str]]:
+        """Look for money that does not add up."""
+        return await self.service.database.read(
+            lambda session: invariants.find_violations(session, now=self.clock())
+        )
+
+    @property
+    def published(self) -> MemoryBroker:
+        """The broker, with what was published."""
+        broker = self.service.broker
+        assert isinstance(broker, MemoryBroker)
+        return broker
+
+
+def order(amount: int = 45_000, **changes: Any) -> dict[str, Any]:
+    """Write a valid request for a payment."""
+    return {
+        "amount": amount,
+        "currency": "VND",
+        "order_reference": f"order-{next(_numbers)}",
+        "return_url": "https://shop.example/thanks",
+        "cancel_url": "https://shop.example/cart",
+    } | changes
+
+
+@asynccontextmanager
+async def running_service(settings: Mapping[str, str]) -> AsyncIterator[Harness]:
+    """Open a service on a migrated database, with its consumer listening."""
+    clock = OffsetClock()
+    async with open_service(Settings.read(settings), clock) as service:
+        await migrate.upgrade(service.database)
+        consuming = asyncio.create_task(service.consumer().run(service.broker.subscriber()))
+        await asyncio.sleep(0)  # one turn of the loop: the consumer subscribes
+        transport = httpx.ASGITransport(service.api(), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://payments.test") as http:
+            yield Harness(service, http, clock)
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
