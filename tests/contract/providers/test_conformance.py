@@ -1,0 +1,247 @@
+"""What every provider must do, and the service relies on: one suite, run on each of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import msgspec
+import pytest
+
+from payment_service.domain.errors import InvalidSettings, WebhookSignatureInvalid
+from payment_service.domain.ids import new_order_code, new_transfer_text
+from payment_service.domain.money import Currency, Money
+from payment_service.providers.fake.adapter import FakeProvider
+from payment_service.providers.provider import (
+    CheckoutRequest,
+    CheckoutState,
+    InsufficientFunds,
+    OutcomeUnknown,
+    PaymentProvider,
+    PayoutState,
+    RefundRequest,
+    UnknownReference,
+    UnreadableWebhook,
+)
+from payment_service.providers.registry import open_provider
+from tests.support.simulator import Simulator
+
+Delivery = tuple[Mapping[str, str], bytes]
+
+
+class World(Protocol):
+    """The payer and the bank, as each provider simulates them."""
+
+    def pay(self, order_code: int, amount: int | None = None) -> Delivery: ...
+    def drain_wallet(self) -> None: ...
+
+
+@dataclass
+class FakeWorld:
+    provider: FakeProvider
+
+    def pay(self, order_code: int, amount: int | None = None) -> Delivery:
+        return self.provider.pay(order_code, amount)
+
+    def drain_wallet(self) -> None:
+        self.provider.wallet = 0
+
+
+@dataclass
+class PayOSWorld:
+    simulator: Simulator
+
+    def pay(self, order_code: int, amount: int | None = None) -> Delivery:
+        self.simulator.pay(order_code, amount)
+        return {}, msgspec.json.encode(self.simulator.webhook(order_code))
+
+    def drain_wallet(self) -> None:
+        self.simulator.modes(wallet=0)
+
+
+@pytest.fixture(params=["fake", "payos"])
+async def setting(
+    request: pytest.FixtureRequest, simulator: Simulator
+) -> AsyncIterator[tuple[PaymentProvider, World]]:
+    environment = simulator.environment if request.param == "payos" else {}
+    async with open_provider(request.param, environment, lambda *_: None) as provider:
+        fake = isinstance(provider, FakeProvider)
+        world: Any = FakeWorld(provider) if fake else PayOSWorld(simulator)
+        yield provider, world
+
+
+@pytest.fixture
+def provider(setting: tuple[PaymentProvider, World]) -> PaymentProvider:
+    return setting[0]
+
+
+@pytest.fixture
+def world(setting: tuple[PaymentProvider, World]) -> World:
+    return setting[1]
+
+
+def checkout(amount: int = 45_000) -> CheckoutRequest:
+    now = datetime.now(UTC)
+    return CheckoutRequest(
+        order_code=new_order_code(now),
+        money=Money(amount, Currency.VND),
+        transfer_text=new_transfer_text(),
+        return_url="https://shop.example/thanks",
+        cancel_url="https://shop.example/cart",
+        expires_at=now + timedelta(minutes=15),
+    )
+
+
+def payout(reference: str, amount: int = 1000) -> RefundRequest:
+    return RefundRequest(
+        reference=reference,
+        idempotency_key=reference,
+        money=Money(amount, Currency.VND),
+        bank_bin="970422",
+        account_number="0123456789",
+        text="REFUND 1",
+    )
+
+
+async def test_created_payment_can_be_asked_for(provider: PaymentProvider) -> None:
+    request = checkout()
+
+    made = await provider.create_payment(request)
+    seen = await provider.get_payment(request.order_code)
+
+    assert made.checkout_url.startswith(("http://", "https://"))
+    assert bool(made.qr_code) is provider.capabilities.native_qr
+    assert seen.provider_reference == made.provider_reference
+    assert (seen.state, seen.amount, seen.amount_paid) == (CheckoutState.OPEN, 45_000, 0)
+
+
+async def test_order_code_is_used_once_and_the_second_use_is_not_a_refusal(
+    provider: PaymentProvider,
+) -> None:
+    request = checkout()
+    await provider.create_payment(request)
+
+    with pytest.raises(OutcomeUnknown):
+        await provider.create_payment(request)
+
+
+async def test_unknown_payment_is_told_apart(provider: PaymentProvider) -> None:
+    with pytest.raises(UnknownReference):
+        await provider.get_payment(new_order_code(datetime.now(UTC)))
+    with pytest.raises(UnknownReference):
+        await provider.cancel_payment(new_order_code(datetime.now(UTC)), "why not")
+
+
+async def test_webhook_and_question_tell_the_same_transfer(
+    provider: PaymentProvider, world: World
+) -> None:
+    request = checkout()
+    await provider.create_payment(request)
+
+    headers, body = world.pay(request.order_code)
+
+    verified = provider.verify_webhook(headers, body)
+    report = provider.parse_webhook(body, verified.schema_version)
+    seen = await provider.get_payment(request.order_code)
+    assert report.transfer is not None
+    assert (seen.state, seen.amount_paid) == (CheckoutState.PAID, 45_000)
+    told = seen.transfers[0]
+    for field in ("order_code", "provider_reference", "bank_reference", "money", "occurred_at"):
+        assert getattr(told, field) == getattr(report.transfer, field), field
+    assert told.occurred_at.tzinfo is UTC
+
+
+async def test_deliveries_of_one_event_have_one_name(
+    provider: PaymentProvider, world: World
+) -> None:
+    request = checkout()
+    await provider.create_payment(request)
+    headers, body = world.pay(request.order_code, 100)
+    more_headers, more = world.pay(request.order_code, 100)
+
+    name = provider.verify_webhook(headers, body).event_id
+
+    assert provider.verify_webhook(headers, body).event_id == name
+    assert provider.verify_webhook(more_headers, more).event_id != name
+
+
+async def test_changed_webhook_is_refused(provider: PaymentProvider, world: World) -> None:
+    request = checkout()
+    await provider.create_payment(request)
+    headers, body = world.pay(request.order_code)
+
+    with pytest.raises(WebhookSignatureInvalid):
+        provider.verify_webhook(headers, body.replace(b"45000", b"45001"))
+
+
+def test_nonsense_cannot_be_read(provider: PaymentProvider) -> None:
+    with pytest.raises(UnreadableWebhook):
+        provider.parse_webhook(b"{}", "v1")
+
+
+async def test_cancelled_payment_is_closed(provider: PaymentProvider) -> None:
+    request = checkout()
+    await provider.create_payment(request)
+
+    closed = await provider.cancel_payment(request.order_code, "out of stock")
+    again = await provider.cancel_payment(request.order_code, "out of stock")
+
+    assert closed.state is again.state is CheckoutState.CANCELED
+
+
+async def test_cancelling_a_paid_payment_tells_that_it_is_paid(
+    provider: PaymentProvider, world: World
+) -> None:
+    request = checkout()
+    await provider.create_payment(request)
+    world.pay(request.order_code)
+
+    seen = await provider.cancel_payment(request.order_code, "too late")
+
+    assert (seen.state, seen.amount_paid) == (CheckoutState.PAID, 45_000)
+
+
+async def test_money_after_the_end_is_told(provider: PaymentProvider, world: World) -> None:
+    request = checkout()
+    await provider.create_payment(request)
+    await provider.cancel_payment(request.order_code, "out of stock")
+    world.pay(request.order_code)
+
+    seen = await provider.get_payment(request.order_code)
+
+    assert (seen.state, len(seen.transfers)) == (CheckoutState.CANCELED, 1)
+
+
+async def test_refund_is_paid_once_whatever_happens(provider: PaymentProvider) -> None:
+    reference = f"ref_{new_order_code(datetime.now(UTC))}-1"
+    assert await provider.find_refund(reference) is None
+
+    made = await asyncio.gather(*(provider.refund(payout(reference)) for _ in range(5)))
+    found = await provider.find_refund(reference)
+
+    assert found is not None
+    assert {refund.provider_reference for refund in made} == {found.provider_reference}
+    assert (found.state, found.amount) == (PayoutState.SUCCEEDED, 1000)
+
+
+async def test_empty_wallet_is_a_definite_refusal(
+    provider: PaymentProvider, world: World
+) -> None:
+    world.drain_wallet()
+
+    with pytest.raises(InsufficientFunds):
+        await provider.refund(payout(f"ref_{new_order_code(datetime.now(UTC))}-1"))
+
+
+def test_unknown_provider_is_refused_with_the_names_that_exist() -> None:
+    with pytest.raises(InvalidSettings, match="fake, payos"):
+        open_provider("stripe", {}, lambda *_: None)
+
+
+async def test_bad_settings_are_told_all_at_once() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        async with open_provider("payos", {"PAYOS_BASE_URL": "ftp://x/y"}, lambda *_: None):
+            pass
+
+    assert len(caught.value.faults) == 5

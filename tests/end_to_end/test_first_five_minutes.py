@@ -1,0 +1,84 @@
+"""What a newcomer does: start, create a payment, pay it on the page, read it back."""
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import zxingcpp
+
+from tests.support.browser import browser
+from tests.support.process import Development, development, wait_until
+
+COMMAND_SECONDS = 60
+
+
+def create(running: Development) -> dict[str, Any]:
+    response = running.call("POST", "/v1/payments", {
+        "amount": 45_000, "currency": "VND", "order_reference": "order-1",
+        "return_url": "https://shop.example/t", "cancel_url": "https://shop.example/c",
+    })  # fmt: skip
+    assert response.status_code == 201, response.text
+    return dict(response.json())
+
+
+def status(running: Development, payment_id: str) -> str:
+    return str(running.call("GET", f"/v1/payments/{payment_id}").json()["status"])
+
+
+@pytest.mark.slow
+def test_payment_is_paid_on_the_checkout_page_and_survives_a_restart(tmp_path: Path) -> None:
+    with development(tmp_path) as running:
+        payment = create(running)
+        page = httpx.get(payment["checkout_url"], trust_env=False)
+        clicked = httpx.post(f"{payment['checkout_url']}/pay", trust_env=False)
+        wait_until(
+            lambda: status(running, payment["payment_id"]) == "paid", seconds=5, what="paid"
+        )
+
+        assert "45.000" in page.text
+        assert "<script" not in page.text
+        assert clicked.status_code == 303
+        assert running.stop() == 0
+
+        running.start()
+        assert status(running, payment["payment_id"]) == "paid"
+        again = httpx.get(payment["checkout_url"], trust_env=False)
+        assert "Paid" in again.text
+        assert running.stop() == 0
+
+
+@pytest.mark.slow
+def test_printed_curl_line_works_as_it_is(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    with development(tmp_path) as running:
+        line = running.welcome[running.welcome.index("curl -s") :]
+        line = line[: line.index("Ctrl-C")]
+
+        done = subprocess.run(
+            ["bash", "-c", f"TOKEN={shlex.quote(running.token)}; {line}"],
+            capture_output=True, text=True, check=True, timeout=COMMAND_SECONDS,
+        )  # fmt: skip
+
+        assert '"status":"pending"' in done.stdout
+
+
+@pytest.mark.slow
+def test_payer_scans_and_pays_in_a_real_browser(tmp_path: Path) -> None:
+    with development(tmp_path) as running, browser() as tab:
+        payment = create(running)
+
+        tab.open(payment["checkout_url"])
+        codes = [code.text for code in zxingcpp.read_barcodes(tab.picture())]
+        tab.click("#pay")
+
+        assert codes == [payment["qr_code"]]
+        wait_until(
+            lambda: status(running, payment["payment_id"]) == "paid", seconds=5, what="paid"
+        )
+        assert "Paid" in tab.text()
+        assert tab.errors() == []

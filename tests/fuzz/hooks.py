@@ -1,0 +1,40 @@
+"""What schemathesis cannot know: keys are used once, payOS signs its webhooks, payers pay."""
+
+import itertools
+import os
+from typing import Any
+
+import httpx
+import schemathesis
+
+from payos_simulator import signatures
+
+_KEY = os.environ["FUZZ_CHECKSUM_KEY"]
+_SIMULATOR = os.environ["FUZZ_SIMULATOR"]
+_PAID = os.environ["FUZZ_PAID_PAYMENT"]
+_numbers = itertools.count(1)
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Give valid requests a key of their own and, now and then, something that exists."""
+    number = next(_numbers)
+    if case.meta is not None and not case.meta.generation.mode.is_positive:
+        return
+    if case.headers and "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = f"fuzz-{number}"
+    if case.path_parameters and "payment_id" in case.path_parameters and number % 3 == 0:
+        case.path_parameters["payment_id"] = _PAID
+    body = case.body
+    if case.operation.path == "/v1/webhooks/payos" and number % 2 and isinstance(body, dict):
+        body["signature"] = signatures.of_data(body.get("data") or {}, _KEY)
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Pay every other payment that was created, so that there is something to refund."""
+    if case.operation.path != "/v1/payments" or response.status_code != 201:  # noqa: PLR2004
+        return
+    if next(_numbers) % 2:
+        order = response.json()["provider_reference"]
+        httpx.post(f"{_SIMULATOR}/_admin/links/{order}/pay", json={}, trust_env=False)

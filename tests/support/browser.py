@@ -1,0 +1,103 @@
+"""A headless Chromium, driven over the WebDriver protocol (W3C) without a library."""
+
+import base64
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.support.process import free_port, wait_until
+
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+STOP_SECONDS = 10
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--window-size=480,1000",
+)  # fmt: skip
+
+
+class Tab:
+    """A page in the browser."""
+
+    def __init__(self, session: httpx.Client) -> None:
+        self._session = session
+
+    def open(self, url: str) -> None:
+        """Go to an address."""
+        self._call("POST", "/url", {"url": url})
+
+    def click(self, selector: str) -> None:
+        """Click what a CSS selector names."""
+        query = {"using": "css selector", "value": selector}
+        element = self._call("POST", "/element", query)[ELEMENT]
+        self._call("POST", f"/element/{element}/click", {})
+
+    def text(self) -> str:
+        """Read the page."""
+        return str(self._call("GET", "/source"))
+
+    def picture(self) -> Image.Image:
+        """Look at the page."""
+        raw = base64.b64decode(self._call("GET", "/screenshot"))
+        return Image.open(BytesIO(raw)).convert("L")
+
+    def errors(self) -> list[str]:
+        """List what the browser complained about."""
+        entries = self._call("POST", "/se/log", {"type": "browser"})
+        return [entry["message"] for entry in entries if "favicon" not in entry["message"]]
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        response = self._session.request(method, path.lstrip("/"), json=body)
+        assert response.status_code == 200, response.text
+        return response.json()["value"]
+
+
+@contextmanager
+def browser() -> Iterator[Tab]:
+    """Start a browser; skip where there is none, fail where there must be one."""
+    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
+    if driver is None or chromium is None:
+        reason = "chromium and chromium-driver are not installed"
+        (pytest.fail if os.environ.get("REQUIRE_STACK") else pytest.skip)(reason)
+    port = free_port()
+    with tempfile.TemporaryDirectory() as profile:
+        process = subprocess.Popen(
+            [driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            base = f"http://127.0.0.1:{port}"
+            wait_until(lambda: _answers(base), what="chromedriver answers")
+            yield from _session(base, chromium, profile)
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+
+
+def _session(base: str, chromium: str, profile: str) -> Iterator[Tab]:
+    options = {"binary": chromium, "args": [*FLAGS, f"--user-data-dir={profile}"]}
+    capabilities = {
+        "alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+    }
+    with httpx.Client(timeout=60, trust_env=False) as http:
+        made = http.post(f"{base}/session", json={"capabilities": capabilities})
+        assert made.status_code == 200, made.text
+        path = f"{base}/session/{made.json()['value']['sessionId']}/"
+        with httpx.Client(base_url=path, timeout=60, trust_env=False) as session:
+            yield Tab(session)
+        http.delete(path.rstrip("/"))
+
+
+def _answers(base: str) -> bool:
+    try:
+        return httpx.get(f"{base}/status", timeout=1, trust_env=False).status_code == 200  # noqa: PLR2004
+    except httpx.HTTPError:
+        return False
