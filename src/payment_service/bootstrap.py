@@ -1,4 +1,4 @@
-"""The composition root: turns settings into running processes; nothing else builds shared things."""
+"""The composition root: turns settings into running processes, and builds all they share."""
 
 import asyncio
 import contextlib

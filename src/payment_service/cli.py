@@ -99,7 +99,7 @@ async def _migrate(service: Service, options: argparse.Namespace) -> int:
     return FINE
 
 
-async def _doctor(service: Service, options: argparse.Namespace) -> int:
+async def _doctor(service: Service, _options: argparse.Namespace) -> int:
     checks: dict[str, tuple[Callable[[], Awaitable[object]], str]] = {
         "database": (service.database.check, "check PAYMENTS_DATABASE_URL and the server"),
         "schema": (lambda: _schema(service), "run payment-service migrate"),

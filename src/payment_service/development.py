@@ -1,4 +1,4 @@
-"""`payment-service dev`: everything in one process, with a simulated payOS, on the embedded default."""
+"""`payment-service dev`: everything in one process, with SQLite and a simulated payOS."""
 
 import os
 import secrets

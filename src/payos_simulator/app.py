@@ -1,4 +1,4 @@
-"""The simulator as an ASGI application: payOS's payment and payout channels, and a checkout page."""
+"""The simulator as an ASGI application: both channels of payOS, and a checkout page."""
 
 import asyncio
 import contextlib

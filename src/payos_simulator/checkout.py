@@ -34,7 +34,8 @@ border-radius:20px;padding:28px;text-align:center}
 color:var(--muted);border:1px dashed var(--line);border-radius:99px;padding:2px 12px}
 h1{font-size:34px;margin:14px 0 2px;font-variant-numeric:tabular-nums;letter-spacing:-.01em}
 p{margin:4px 0;color:var(--muted)}.qr{background:#fff;border-radius:14px;padding:14px;
-margin:20px auto;width:252px;border:1px solid var(--line)}.qr svg{display:block;width:100%;height:auto}
+margin:20px auto;width:252px;border:1px solid var(--line)}
+.qr svg{display:block;width:100%;height:auto}
 .state{margin:20px 0;padding:18px;border-radius:14px;background:var(--soft);color:var(--green);
 font-weight:600;font-size:18px}.grid{display:grid;grid-template-columns:1fr 1fr;gap:10px}
 form{margin:0}button,a.button{display:block;width:100%;font:inherit;font-weight:600;cursor:pointer;

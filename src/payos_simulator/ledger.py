@@ -205,7 +205,7 @@ class Ledger:
         return payout
 
     def settle(self, payout: Payout, state: str) -> None:
-        """Change a payout's state; money that did not leave, or came back, is in the wallet again."""
+        """Change a payout's state; money that did not leave, or came back, is in the wallet."""
         back = {"FAILED", "CANCELLED", "REVERSED"}
         if state in back and payout.state not in back:
             self.books.wallet += payout.amount

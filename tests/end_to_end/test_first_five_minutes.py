@@ -35,9 +35,7 @@ def test_payment_is_paid_on_the_checkout_page_and_survives_a_restart(tmp_path: P
         payment = create(running)
         page = httpx.get(payment["checkout_url"], trust_env=False)
         clicked = httpx.post(f"{payment['checkout_url']}/pay", trust_env=False)
-        wait_until(
-            lambda: status(running, payment["payment_id"]) == "paid", seconds=5, what="paid"
-        )
+        wait_until(lambda: status(running, payment["payment_id"]) == "paid", seconds=5, what="paid")
 
         assert "45.000" in page.text
         assert "<script" not in page.text
@@ -77,8 +75,6 @@ def test_payer_scans_and_pays_in_a_real_browser(tmp_path: Path) -> None:
         tab.click("#pay")
 
         assert codes == [payment["qr_code"]]
-        wait_until(
-            lambda: status(running, payment["payment_id"]) == "paid", seconds=5, what="paid"
-        )
+        wait_until(lambda: status(running, payment["payment_id"]) == "paid", seconds=5, what="paid")
         assert "Paid" in tab.text()
         assert tab.errors() == []

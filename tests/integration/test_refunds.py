@@ -64,9 +64,7 @@ async def test_concurrent_refunds_never_exceed_what_was_received(
     assert (refused["code"], refused["available"]) == ("REFUND_EXCEEDS_AVAILABLE", 40)
 
 
-async def test_source_that_is_not_known_is_refused(
-    service: Harness, simulator: Simulator
-) -> None:
+async def test_source_that_is_not_known_is_refused(service: Harness, simulator: Simulator) -> None:
     payment = await service.create(100)
     unknown = {"counter_bank": "01202001", "counter_account": "", "counter_name": ""}
     simulator.pay(payment["provider_reference"], **unknown)
@@ -81,9 +79,7 @@ async def test_source_that_is_not_known_is_refused(
     assert (response.status_code, response.json()["code"]) == (409, "REFUND_DESTINATION_REQUIRED")
 
 
-async def test_failed_payout_gives_the_reserve_back(
-    service: Harness, simulator: Simulator
-) -> None:
+async def test_failed_payout_gives_the_reserve_back(service: Harness, simulator: Simulator) -> None:
     payment = await paid_payment(service, simulator, 100)
     path = f"/v1/payments/{payment['payment_id']}/refunds"
     unpayable = ACCOUNT | {"account_number": "0004040000"}

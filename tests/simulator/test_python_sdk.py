@@ -103,7 +103,9 @@ def test_payouts_are_made_listed_and_read(treasurer: Any) -> None:
         )
     )
     seen = treasurer.payouts.get(one.id)
-    listed = [payout.reference_id for payout in treasurer.payouts.list(GetPayoutListParams(limit=50))]
+    listed = [
+        payout.reference_id for payout in treasurer.payouts.list(GetPayoutListParams(limit=50))
+    ]
     credit = treasurer.payouts.estimate_credit(
         PayoutRequest(reference_id=reference, category=None, **item)
     )

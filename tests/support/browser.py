@@ -98,6 +98,6 @@ def _session(base: str, chromium: str, profile: str) -> Iterator[Tab]:
 
 def _answers(base: str) -> bool:
     try:
-        return httpx.get(f"{base}/status", timeout=1, trust_env=False).status_code == 200  # noqa: PLR2004
+        return httpx.get(f"{base}/status", timeout=1, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False

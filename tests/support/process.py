@@ -62,7 +62,7 @@ class Development:
     def start(self) -> None:
         """Start, and wait until it is ready."""
         with (self._folder / "dev.log").open("w") as log:
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "payment_service", "dev"],
                 cwd=self._folder, env=self._environ, stdout=log, stderr=log, text=True,
             )  # fmt: skip

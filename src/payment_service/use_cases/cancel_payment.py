@@ -41,13 +41,16 @@ class CancelPayment:
     reason: str | None
 
 
+RenderPayment = Callable[[Payment, PaymentAttempt], StoredResponse]
+
+
 async def cancel_payment(
     database: Database,
     provider: PaymentProvider,
     clock: Clock,
     command: CancelPayment,
     *,
-    render: Callable[[Payment, PaymentAttempt], StoredResponse],
+    render: RenderPayment,
     render_error: RenderError,
 ) -> Answer:
     """Cancel a payment, or return the answer that the same request got before.
@@ -56,25 +59,72 @@ async def cancel_payment(
         NotFound: The tenant has no such payment.
         ProviderError: Nothing is decided; the same key goes on where this request stopped.
     """
+    cancellation = _Cancellation(clock, command, render, render_error)
+    claimed = await database.transact(cancellation.claim)
+    if isinstance(claimed, Answer):
+        return claimed
+    try:
+        closed = await _close(provider, claimed.order_code, command.reason)
+        answer = await database.transact(
+            lambda session: cancellation.record(session, claimed.claim, closed)
+        )
+        if answer is None:
+            raise OutcomeUnknown("the provider has not closed the link")
+    except ProviderError:
+        await database.transact(
+            lambda session: idempotency.release(session, claimed.claim, now=clock())
+        )
+        raise
+    return answer
 
-    async def claim(session: Session) -> tuple[Claim, int] | Answer:
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """The right to answer, and the link to close."""
+
+    claim: Claim
+    order_code: int
+
+
+class _Cancellation:
+    """One run of the use case: its steps, in the order they happen."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        command: CancelPayment,
+        render: RenderPayment,
+        render_error: RenderError,
+    ) -> None:
+        self._clock = clock
+        self._command = command
+        self._render = render
+        self._render_error = render_error
+
+    async def claim(self, session: Session) -> _Claimed | Answer:
+        """Claim the key; a payment that is not pending is answered for at once."""
+        request = self._command.request
         payment = await payments.lock_payment(
-            session, command.payment_id, tenant_id=command.request.tenant_id
+            session, self._command.payment_id, tenant_id=request.tenant_id
         )
-        held = await idempotency.claim(
-            session, command.request, resource_id=payment.id, now=clock()
-        )
-        if isinstance(held, StoredResponse):
-            return Answer(held, replayed=True)
+        claim = await idempotency.claim(session, request, resource_id=payment.id, now=self._clock())
+        if isinstance(claim, StoredResponse):
+            return Answer(claim, replayed=True)
         attempt = await payments.get_latest_attempt(session, payment.id)
         if payment.status != PaymentStatus.PENDING:
-            return await answer(session, held, payment, attempt)
-        return held, attempt.order_code
+            return await self._answer(session, claim, payment, attempt)
+        return _Claimed(claim, attempt.order_code)
 
-    async def record(session: Session) -> Answer | None:
-        payment = await payments.lock_payment(session, command.payment_id)
+    async def record(
+        self, session: Session, claim: Claim, closed: ProviderPayment | None
+    ) -> Answer | None:
+        """Record what the closed link says; None when the provider has not closed it.
+
+        `closed` is None when the provider never had the link.
+        """
+        payment = await payments.lock_payment(session, self._command.payment_id)
         attempt = await payments.get_latest_attempt(session, payment.id)
-        now, actor, reason = clock(), command.actor, command.reason
+        actor, reason, now = self._command.actor, self._command.reason, self._clock()
         if closed is not None:
             await record_observation(
                 session,
@@ -92,31 +142,17 @@ async def cancel_payment(
             )
         if payment.status == PaymentStatus.PENDING:
             return None
-        return await answer(session, held, payment, attempt)
+        return await self._answer(session, claim, payment, attempt)
 
-    async def answer(
-        session: Session, held: Claim, payment: Payment, attempt: PaymentAttempt
+    async def _answer(
+        self, session: Session, claim: Claim, payment: Payment, attempt: PaymentAttempt
     ) -> Answer:
         if payment.failure_reason == FailureReason.CANCELED:
-            response = render(payment, attempt)
+            response = self._render(payment, attempt)
         else:
-            response = render_error(_not_cancellable(payment))
-        await idempotency.complete(session, held, response, now=clock())
+            response = self._render_error(_not_cancellable(payment))
+        await idempotency.complete(session, claim, response, now=self._clock())
         return Answer(response, replayed=False)
-
-    claimed = await database.transact(claim)
-    if isinstance(claimed, Answer):
-        return claimed
-    held, order_code = claimed
-    try:
-        closed = await _close(provider, order_code, command.reason)
-        answered = await database.transact(record)
-        if answered is None:
-            raise OutcomeUnknown("the provider has not closed the link")
-    except ProviderError:
-        await database.transact(lambda session: idempotency.release(session, held, now=clock()))
-        raise
-    return answered
 
 
 async def _close(

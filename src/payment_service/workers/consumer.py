@@ -66,7 +66,7 @@ class Consumer:
         except StorageUnavailable:
             raise
         except NotFound:
-            log.error("consumer.webhook_missing")
+            log.warning("consumer.webhook_missing")
             return
         except Exception as error:
             log.exception("consumer.failed")

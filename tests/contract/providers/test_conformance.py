@@ -225,9 +225,7 @@ async def test_refund_is_paid_once_whatever_happens(provider: PaymentProvider) -
     assert (found.state, found.amount) == (PayoutState.SUCCEEDED, 1000)
 
 
-async def test_empty_wallet_is_a_definite_refusal(
-    provider: PaymentProvider, world: World
-) -> None:
+async def test_empty_wallet_is_a_definite_refusal(provider: PaymentProvider, world: World) -> None:
     world.drain_wallet()
 
     with pytest.raises(InsufficientFunds):

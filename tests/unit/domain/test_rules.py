@@ -59,9 +59,7 @@ def test_order_of_transfers_does_not_change_the_sums(asked: int, amounts: list[i
     assert apply(amounts)[1] == min(asked, sum(amounts))
 
 
-@given(
-    st.sampled_from([PaymentStatus.FAILED, PaymentStatus.EXPIRED]), AMOUNT, AMOUNT
-)
+@given(st.sampled_from([PaymentStatus.FAILED, PaymentStatus.EXPIRED]), AMOUNT, AMOUNT)
 def test_money_for_a_closed_payment_is_never_applied(
     status: PaymentStatus, asked: int, amount: int
 ) -> None:

@@ -211,7 +211,7 @@ class FakeProvider:
 
 @asynccontextmanager
 async def open_provider(
-    environment: Mapping[str, str], on_call: OnCall
+    environment: Mapping[str, str], _on_call: OnCall
 ) -> AsyncIterator[FakeProvider]:
     """Open the provider; FAKE_WEBHOOK_SECRET signs its webhooks."""
     yield FakeProvider(

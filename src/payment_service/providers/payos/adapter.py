@@ -49,7 +49,9 @@ _STATES = {
 class PayOSProvider:
     """Payment links and, where a payout channel is configured, refunds by payout."""
 
-    def __init__(self, payment: PayOSClient, payout: PayOSClient | None, settings: PayOSSettings):
+    def __init__(
+        self, payment: PayOSClient, payout: PayOSClient | None, settings: PayOSSettings
+    ) -> None:
         self._payment = payment
         self._payout = payout
         self._settings = settings

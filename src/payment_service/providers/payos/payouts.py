@@ -49,7 +49,7 @@ def request_body(request: RefundRequest) -> dict[str, Any]:
 
 
 def may_exist(error: ProviderError) -> bool:
-    """Tell whether a failed request may have made the payout: then it is looked up by its name."""
+    """Tell whether a failed request may have made the payout; then it is looked up."""
     return isinstance(error, OutcomeUnknown) or error.provider_code == _DUPLICATE
 
 
@@ -64,7 +64,7 @@ def find(data: Any, reference: str) -> ProviderRefund | None:
 
 
 def refund(payout: Any) -> ProviderRefund:
-    """Read a payout. Its one transaction tells the state; before there is one, the approval does."""
+    """Read a payout. Its transaction tells the state; before there is one, the approval does."""
     try:
         transaction = payout["transactions"][0] if payout.get("transactions") else {}
         return ProviderRefund(

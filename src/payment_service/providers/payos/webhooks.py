@@ -49,7 +49,8 @@ def verify(body: bytes, checksum_keys: tuple[str, ...]) -> VerifiedWebhook:
     if not isinstance(data, dict):
         raise WebhookSignatureInvalid("The webhook has no signed data.")
     # Every key is tried, so that the time taken does not tell which one fits.
-    if not any([signature.matches(signature.sign_data(data, key), given) for key in checksum_keys]):
+    fits = [signature.matches(signature.sign_data(data, key), given) for key in checksum_keys]
+    if not any(fits):
         raise WebhookSignatureInvalid("The signature does not match.")
     return VerifiedWebhook(event_id=_event_id(data), key=_key(data), schema_version=CURRENT_VERSION)
 
