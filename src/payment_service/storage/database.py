@@ -2,7 +2,7 @@
 
 A unit of work is an async function of a session. It runs in a task of its own, shielded from the
 caller's cancellation: a client that hangs up must not leave committed work reported as cancelled
-(docs/decisions/0003). On a deadlock, a lock wait or a busy database the whole unit is repeated, so
+(docs/decisions/0002). On a deadlock, a lock wait or a busy database the whole unit is repeated, so
 it must have no effect but through its session.
 """
 

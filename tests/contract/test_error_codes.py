@@ -1,0 +1,48 @@
+"""Every code of the catalogue has a way to happen, and every expected error has a code."""
+
+import inspect
+
+from generated.api.problems import PROBLEM_TYPES
+from payment_service.api.problems import TABLE, problem_of
+from payment_service.domain import errors
+from payment_service.providers import provider
+
+# Codes that the runtime, the door or a later stage raises by themselves.
+ELSEWHERE = {
+    "MALFORMED_REQUEST", "IDEMPOTENCY_KEY_MISSING", "IDEMPOTENCY_KEY_INVALID", "UNAUTHENTICATED",
+    "FORBIDDEN", "METHOD_NOT_ALLOWED", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_FAILED", "RATE_LIMITED", "INTERNAL_ERROR", "OVERLOADED",
+}  # fmt: skip
+
+
+def expected_errors() -> list[type[Exception]]:
+    ours = [cls for _, cls in inspect.getmembers(errors, inspect.isclass)]
+    return [cls for cls in ours if issubclass(cls, errors.PaymentServiceError)]
+
+
+def test_every_expected_error_has_a_problem() -> None:
+    assert set(expected_errors()) - set(TABLE) == {errors.PaymentServiceError}
+
+
+def test_every_trouble_of_a_provider_has_a_problem() -> None:
+    for _, cls in inspect.getmembers(provider, inspect.isclass):
+        if issubclass(cls, provider.ProviderError):
+            assert problem_of(cls("x")) is not None
+
+
+def test_every_code_can_happen() -> None:
+    samples = {
+        errors.InvalidStateTransition: ("x", "paid"),
+        errors.IdempotencyInProgress: (1,),
+        errors.OrderReferenceInUse: ("pay_x",),
+        errors.RefundReferenceInUse: ("ref_x",),
+        errors.RefundExceedsAvailable: (1,),
+        errors.PaymentRejected: ("x", "20"),
+    }
+    raised = {TABLE[kind](kind(*samples.get(kind, ("x",)))).kind.code for kind in TABLE}
+
+    assert raised | ELSEWHERE == set(PROBLEM_TYPES)
+
+
+def test_bug_of_ours_has_no_problem() -> None:
+    assert problem_of(KeyError("x")) is None
