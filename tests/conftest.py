@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.service import Harness, environment, running_service
 from tests.support.simulator import Simulator, running_simulator
+
+pytest_plugins = ["tests.support.stack"]
 
 # The same examples on every run: what fails for one fails for all.
 settings.register_profile(
@@ -35,10 +38,16 @@ def simulator(shared_simulator: Simulator) -> Iterator[Simulator]:
     shared_simulator.modes(payout_seconds=0, auto_payouts=True, wallet=10**13)
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """An empty SQLite file."""
-    return f"sqlite+aiosqlite:///{tmp_path}/payments.db"
+@pytest.fixture(params=["sqlite", pytest.param("mysql", marks=pytest.mark.stack)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind that the service runs on."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path}/payments.db"
+        return
+    server = request.getfixturevalue("mysql_server")
+    name = f"test_{uuid4().hex}"
+    yield server.create_database(name)
+    server.drop_database(name)
 
 
 @pytest.fixture

@@ -386,44 +386,14 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("money_exceptions", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_money_exceptions_resolved_at"))
-        batch_op.drop_index(batch_op.f("ix_money_exceptions_payment_id"))
-
+    # Indexes go with their tables; MySQL would refuse to drop those that foreign keys lean on.
     op.drop_table("money_exceptions")
-    with op.batch_alter_table("refunds", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_refunds_payment_id_created_at_id"))
-        batch_op.drop_index(batch_op.f("ix_refunds_next_check_at"))
-
     op.drop_table("refunds")
-    with op.batch_alter_table("receipts", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_receipts_payment_id"))
-
     op.drop_table("receipts")
     op.drop_table("payment_attempts")
-    with op.batch_alter_table("audit_log", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_audit_log_payment_id_id"))
-
     op.drop_table("audit_log")
-    with op.batch_alter_table("webhook_events", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_webhook_events_status_received_at"))
-        batch_op.drop_index(batch_op.f("ix_webhook_events_next_check_at"))
-
     op.drop_table("webhook_events")
-    with op.batch_alter_table("payments", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_payments_tenant_id_order_reference_created_at"))
-        batch_op.drop_index(batch_op.f("ix_payments_tenant_id_created_at_id"))
-        batch_op.drop_index(batch_op.f("ix_payments_next_check_at"))
-
     op.drop_table("payments")
-    with op.batch_alter_table("outbox_events", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_outbox_events_status_published_at"))
-        batch_op.drop_index(batch_op.f("ix_outbox_events_status_message_key"))
-        batch_op.drop_index(batch_op.f("ix_outbox_events_status_id_shard"))
-
     op.drop_table("outbox_events")
     op.drop_table("leases")
-    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_idempotency_keys_state_completed_at"))
-
     op.drop_table("idempotency_keys")
