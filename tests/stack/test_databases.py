@@ -126,7 +126,9 @@ def test_a_paused_server_accepts_connections_but_says_nothing(database_server: D
 def test_query_returns_null_long_text_and_no_rows(database_server: DatabaseServer):
     long = 70_000
 
-    assert database_server.query(f"SELECT NULL, REPEAT('x', {long}), ''") == [(None, "x" * long, "")]
+    assert database_server.query(f"SELECT NULL, REPEAT('x', {long}), ''") == [
+        (None, "x" * long, "")
+    ]
     assert database_server.query("SELECT 1 FROM DUAL WHERE 1 = 0") == []
 
 

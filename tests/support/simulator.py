@@ -66,6 +66,10 @@ class Simulator:
         """Move the bank's time on."""
         self._post("/clock", {"advance_seconds": seconds})
 
+    def webhook_url(self, url: str) -> None:
+        """Say where webhooks go."""
+        self._post("/webhook-url", {"url": url})
+
     def fault(self, kind: str, **options: Any) -> None:
         """Have the next matching request go wrong."""
         self._post("/faults", {"kind": kind, **options})
