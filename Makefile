@@ -25,6 +25,10 @@ setup: $(READY) ## Install everything into .venv
 run: $(READY) ## Run the whole service and a simulated payOS in one process
 	@exec $(BIN)/payment-service dev
 
+.PHONY: stack
+stack: $(READY) ## Real MySQL and Kafka on this machine, and the service's processes on them
+	@exec $(BIN)/python -m deploy.stack --exec $(BIN)/python -m tests.stack.processes
+
 .PHONY: demo
 demo: $(READY) ## Tell the story of one payment: paid, refunded in part, its timeline
 	@exec $(BIN)/python -m tests.demo

@@ -19,7 +19,7 @@ from openapi_runtime.contract import Mode
 from payment_service.api.app import OPERATIONS, create_app
 from payment_service.api.auth import TokenVerifier
 from payment_service.domain.clock import Clock, system_clock
-from payment_service.messaging.broker import Broker
+from payment_service.messaging.broker import Broker, Subscriber
 from payment_service.messaging.connect import open_broker
 from payment_service.providers.provider import PaymentProvider
 from payment_service.providers.registry import open_provider
@@ -63,6 +63,7 @@ class Service:
     clock: Clock
     metrics: Metrics
     wake_relay: asyncio.Event
+    subscriber: Subscriber
     name: str  # unique among all processes
 
     def consumer(self) -> Consumer:
@@ -116,7 +117,11 @@ class Service:
         checks: dict[str, Check] = {"database": self.database.check, "schema": self._check_schema}
         if roles & {Role.RELAY, Role.CONSUMER}:
             checks["broker"] = self.broker.check
-        return OpsApp(self.metrics.registry, checks)
+        return OpsApp(self.metrics.registry, checks, self._measure_lag)
+
+    def _measure_lag(self) -> None:
+        for (topic, partition), waiting in self.subscriber.lag().items():
+            self.metrics.consumer_lag.labels(topic, str(partition)).set(waiting)
 
     async def _check_schema(self) -> None:
         pending = await migrate.pending_revisions(self.database)
@@ -146,7 +151,17 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
         broker = await stack.enter_async_context(
             open_broker(settings.broker_url, client_id=f"payment-service-{name}")
         )
-        yield Service(settings, database, provider, broker, clock, metrics, asyncio.Event(), name)
+        yield Service(
+            settings=settings,
+            database=database,
+            provider=provider,
+            broker=broker,
+            clock=clock,
+            metrics=metrics,
+            wake_relay=asyncio.Event(),
+            subscriber=broker.subscriber(),
+            name=name,
+        )
 
 
 class _Server(uvicorn.Server):
@@ -220,7 +235,7 @@ async def run(
 def _workers(service: Service, roles: frozenset[Role]) -> list[Any]:
     workers: list[Any] = []
     if Role.CONSUMER in roles:
-        workers.append(service.consumer().run(service.broker.subscriber()))
+        workers.append(service.consumer().run(service.subscriber))
     if Role.SCHEDULER in roles:
         workers.append(service.scheduler().run())
     if Role.RELAY in roles:

@@ -95,7 +95,7 @@ class Deployment:
             "iss": "tests", "aud": "payment-service", "sub": "tester", "tenant_id": "shop",
             "scope": SCOPES, "iat": now, "exp": now + 36_000,
         }  # fmt: skip
-        self._token = jwt.encode(claims, AUTH_SECRET, algorithm="HS256")
+        self.token = jwt.encode(claims, AUTH_SECRET, algorithm="HS256")
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run an operator's command."""
@@ -117,7 +117,7 @@ class Deployment:
 
     def call(self, method: str, path: str, body: Any = None, key: str = "") -> httpx.Response:
         """Call the API."""
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self.token}"}
         if method == "POST":
             headers["Idempotency-Key"] = key or f"key-{time.time_ns()}"
         return self._http.request(method, path, json=body, headers=headers)

@@ -125,7 +125,7 @@ async def running_service(settings: Mapping[str, str]) -> AsyncIterator[Harness]
     clock = OffsetClock()
     async with open_service(Settings.read(settings), clock) as service:
         await migrate.upgrade(service.database)
-        consuming = asyncio.create_task(service.consumer().run(service.broker.subscriber()))
+        consuming = asyncio.create_task(service.consumer().run(service.subscriber))
         await asyncio.sleep(0)  # one turn of the loop: the consumer subscribes
         transport = httpx.ASGITransport(service.api(), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://payments.test") as http:

@@ -9,6 +9,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from payment_service.domain.errors import InvalidSettings
+
 CONNECT_TIMEOUT_SECONDS = 3
 READ_TIMEOUT_SECONDS = 10
 POOL_TIMEOUT_SECONDS = 2
@@ -27,8 +29,8 @@ def create(url: str, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
 
 
 def _mysql(url: URL, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
-    ca_file = url.query.get("ssl_ca")
-    url = url.difference_update_query(["ssl_ca"])
+    tls = _tls(url)
+    url = url.difference_update_query(["ssl_ca", "ssl_mode"])
     connect: dict[str, Any] = {
         "charset": "utf8mb4",
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -41,9 +43,8 @@ def _mysql(url: URL, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
             "NO_ZERO_DATE,NO_ZERO_IN_DATE'"
         ),
     }
-    if ca_file:
-        # A context, never `ssl=True`, which would not check the certificate.
-        connect["ssl"] = ssl.create_default_context(cafile=str(ca_file))
+    if tls is not None:
+        connect["ssl"] = tls
     common: dict[str, Any] = {
         "connect_args": connect,
         "pool_size": pool_size,
@@ -59,6 +60,23 @@ def _mysql(url: URL, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
         url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **common
     )
     return writer, reader
+
+
+def _tls(url: URL) -> ssl.SSLContext | None:
+    """Read `ssl_ca` and `ssl_mode` of a URL, in MySQL's words.
+
+    A context, never the driver's `ssl=True`, which would not check the certificate. The default is
+    `verify_identity`; `verify_ca` is for servers whose certificate does not carry their name, as the
+    one that MySQL makes for itself.
+    """
+    ca_file, mode = url.query.get("ssl_ca"), url.query.get("ssl_mode", "verify_identity")
+    if mode not in {"verify_identity", "verify_ca"}:
+        raise InvalidSettings(["ssl_mode must be verify_identity or verify_ca"])
+    if not ca_file:
+        return None
+    context = ssl.create_default_context(cafile=str(ca_file))
+    context.check_hostname = mode == "verify_identity"
+    return context
 
 
 def _sqlite(url: URL) -> tuple[AsyncEngine, AsyncEngine]:

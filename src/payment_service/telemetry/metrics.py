@@ -78,6 +78,12 @@ class Metrics:
             "Age of the oldest message that waits in the outbox, in seconds.",
             registry=registry,
         )
+        self.consumer_lag = Gauge(
+            "payments_consumer_lag",
+            "Messages that wait for this consumer, by topic and partition.",
+            ["topic", "partition"],
+            registry=registry,
+        )
         self.job_runs = Counter(
             "payments_job_items_total",
             "Items that the scheduler's jobs worked on, by outcome.",

@@ -17,11 +17,18 @@ class OpsApp:
     Args:
         registry: The metrics.
         checks: What must answer for the process to be ready, by name.
+        before_scrape: Brings gauges up to date.
     """
 
-    def __init__(self, registry: CollectorRegistry, checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        checks: Mapping[str, Check],
+        before_scrape: Callable[[], None] = lambda: None,
+    ) -> None:
         self._registry = registry
         self._checks = checks
+        self._before_scrape = before_scrape
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -62,4 +69,5 @@ class OpsApp:
         return None
 
     async def _metrics(self) -> tuple[int, str, bytes]:
+        self._before_scrape()
         return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)

@@ -1,0 +1,106 @@
+"""What is MySQL's own: modes, isolation, TLS, and the loss of a connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from payment_service.domain.errors import InvalidSettings, StorageUnavailable
+from payment_service.storage.database import Database, Session
+
+pytestmark = [pytest.mark.stack]
+
+
+@pytest.fixture
+async def database(mysql_server: Any) -> AsyncIterator[Database]:
+    async with Database.open(mysql_server.create_database("test_mysql")) as opened:
+        yield opened
+    mysql_server.drop_database("test_mysql")
+
+
+async def one(database: Database, query: str) -> Any:
+    async def ask(session: Session) -> Any:
+        result = await session.execute(text(query))
+        return result.scalar() if result.returns_rows else None
+
+    return await database.transact(ask)
+
+
+async def test_sessions_are_strict_utc_and_read_committed(database: Database) -> None:
+    assert "STRICT_ALL_TABLES" in await one(database, "SELECT @@sql_mode")
+    assert await one(database, "SELECT @@time_zone") == "+00:00"
+    assert await one(database, "SELECT @@transaction_isolation") == "READ-COMMITTED"
+    assert await one(database, "SELECT @@innodb_lock_wait_timeout") == 3
+
+
+@pytest.mark.parametrize("mode", ["verify_ca", "verify_identity"])
+async def test_tls_is_used_and_checked(mysql_server: Any, mode: str) -> None:
+    url = f"{mysql_server.url()}?ssl_ca={mysql_server.ca_path}&ssl_mode={mode}"
+    async with Database.open(url) as database:
+        if mode == "verify_identity":  # the certificate that MySQL made does not carry its name
+            with pytest.raises(StorageUnavailable):
+                await database.check()
+            return
+        query = "SELECT VARIABLE_VALUE FROM performance_schema.session_status"
+        used = await one(database, f"{query} WHERE VARIABLE_NAME = 'Ssl_version'")
+
+    assert used.startswith("TLSv1")
+
+
+async def test_unknown_tls_mode_is_refused(mysql_server: Any) -> None:
+    with pytest.raises(InvalidSettings):
+        async with Database.open(f"{mysql_server.url()}?ssl_mode=preferred"):
+            pass
+
+
+async def test_deadlock_is_repeated_until_both_have_worked(database: Database) -> None:
+    await one(database, "CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL)")
+    await one(database, "INSERT INTO t VALUES (1, 0), (2, 0)")
+    both = asyncio.Barrier(2)
+    tries = 0
+
+    async def add(session: Session, first: int, second: int) -> None:
+        nonlocal tries
+        tries += 1
+        await session.execute(text(f"UPDATE t SET n = n + 1 WHERE id = {first}"))
+        if tries <= 2:
+            await both.wait()
+        await session.execute(text(f"UPDATE t SET n = n + 1 WHERE id = {second}"))
+
+    await asyncio.gather(
+        database.transact(lambda session: add(session, 1, 2)),
+        database.transact(lambda session: add(session, 2, 1)),
+    )
+
+    assert tries == 3
+    assert await one(database, "SELECT SUM(n) FROM t") == 4
+
+
+async def test_killed_connections_are_replaced(database: Database, mysql_server: Any) -> None:
+    await one(database, "SELECT 1")
+    for (connection,) in mysql_server.query(
+        "SELECT id FROM information_schema.processlist WHERE user = 'payments'"
+    ):
+        mysql_server.query(f"KILL {connection}")
+
+    assert await one(database, "SELECT 2") == 2
+    await database.check()
+
+
+async def test_every_wait_ends_when_the_pool_is_empty(mysql_server: Any) -> None:
+    async with Database.open(mysql_server.url(), pool_size=1) as database:
+        entered, leave = asyncio.Event(), asyncio.Event()
+
+        async def hold(session: Session) -> None:
+            await session.execute(text("SELECT 1"))
+            entered.set()
+            await leave.wait()
+
+        holding = asyncio.create_task(database.transact(hold))
+        await entered.wait()
+        with pytest.raises(StorageUnavailable):
+            await database.transact(lambda session: session.execute(text("SELECT 1")))
+        leave.set()
+        await holding
