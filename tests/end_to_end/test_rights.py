@@ -1,0 +1,53 @@
+"""The service runs with the rights that docs/database.md gives it, and with no others."""
+
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.deployment import deployment
+from tests.support.simulator import Simulator
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "database.md"
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("stack")]
+
+
+def test_documented_rights_are_enough_and_protect_what_is_append_only(
+    tmp_path: Path, mysql_server: Any, kafka_server: Any, simulator: Simulator
+) -> None:
+    name, user = f"test_{uuid.uuid4().hex}", f"app_{uuid.uuid4().hex[:12]}"
+    owner_url = mysql_server.create_database(name)
+    broker = f"kafka://127.0.0.1:{kafka_server.port}"
+    grants = re.findall(r"^GRANT (.+) ON payments\.(\w+) TO 'payments_app'", DOCUMENT.read_text(),
+                        re.MULTILINE)  # fmt: skip
+    assert len(grants) == 11
+
+    with deployment(
+        tmp_path, database_url=owner_url, broker_url=broker, simulator=simulator
+    ) as running:
+        mysql_server.query(f"CREATE USER '{user}'@'127.0.0.1' IDENTIFIED BY 'secret'")
+        for rights, table in grants:
+            mysql_server.query(f"GRANT {rights} ON {name}.{table} TO '{user}'@'127.0.0.1'")
+        running.environ["PAYMENTS_DATABASE_URL"] = mysql_server.url(user, "secret", name)
+        running.start("api", "relay", "consumer", "scheduler")
+
+        payment = running.create(100)
+        simulator.pay(payment["provider_reference"])
+        webhook = simulator.webhook(payment["provider_reference"])
+        running.call("POST", "/v1/webhooks/payos", webhook)
+        running.wait_for(payment["payment_id"], "paid")
+        refund = {"amount": 40, "reason": "other", "destination": {"type": "source"}}
+        path = f"/v1/payments/{payment['payment_id']}/refunds"
+        assert running.call("POST", path, refund).status_code == 201
+        running.wait_for(payment["payment_id"], "partially_refunded")
+        cancelled = running.create(100)
+        cancel = f"/v1/payments/{cancelled['payment_id']}/cancel"
+        assert running.call("POST", cancel).status_code == 200
+        errors = [line for role in running.roles for line in role.logs()
+                  if line["level"] == "error"]  # fmt: skip
+
+    assert errors == []
+    mysql_server.query(f"DROP USER '{user}'@'127.0.0.1'")
+    mysql_server.drop_database(name)
