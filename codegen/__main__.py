@@ -1,91 +1,108 @@
 """python -m codegen [--check]: write generated/ from the contract, or tell what has drifted.
 
-openapi.yaml                  -> generated/api/{models,routes,problems}.py and openapi.json
-webhook-schemas/NAME/vN.json  -> generated/webhook_schemas/NAME/vN.py
+openapi.yaml                -> generated/api/{models,routes,problems}.py and openapi.json
+webhook-schemas/A/B.json    -> generated/webhook_schemas/A/B.py, "-" and "." become "_"
 """
 
 import argparse
-import hashlib
+import importlib.metadata
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from codegen import catalogue, contract, routes, schemas, structs
+from codegen import catalogue, contract, names, routes, schemas, source, structs
+from codegen.model import Document, Unsupported
 
 VERSION = "1"
 ROOT = Path(__file__).parents[1]
 OUTPUT = "generated"
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 fine, 1 drifted or refused."""
     parser = argparse.ArgumentParser(prog="python -m codegen", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail on drift")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
-        wanted = generate(arguments.root)
-    except contract.Unsupported as error:
+        wanted = generate(options.root)
+    except Unsupported as error:
         print(f"codegen: {error}", file=sys.stderr)
         return 1
-    output = arguments.root / OUTPUT
-    drifted = sorted({*_different(output, wanted), *_superfluous(output, wanted)})
-    if arguments.check:
-        for name in drifted:
+    output = options.root / OUTPUT
+    superfluous, different = _superfluous(output, wanted), _different(output, wanted)
+    if options.check:
+        for name in sorted({*superfluous, *different}):
             print(f"codegen: {OUTPUT}/{name} is not what the contract gives; run make generate")
-        return 1 if drifted else 0
-    for name in _superfluous(output, wanted):
+        return 1 if superfluous or different else 0
+    for name in superfluous:
         (output / name).unlink()
-    for name in _different(output, wanted):
+        print(f"codegen: removed {OUTPUT}/{name}")
+    for name in different:
         (output / name).parent.mkdir(parents=True, exist_ok=True)
-        (output / name).write_text(wanted[name])
+        (output / name).write_text(wanted[name], encoding="utf-8")
         print(f"codegen: wrote {OUTPUT}/{name}")
     return 0
 
 
 def generate(root: Path) -> dict[str, str]:
-    """Make every generated file in memory.
+    """Make every generated file in memory: the text by its name below generated/.
 
     Raises:
         Unsupported: The contract says something that would not be honoured.
     """
-    source = root / "openapi.yaml"
-    api = contract.load(source)
-    schemas.check(api)
-    header = _header("openapi.yaml", api.digest)
+    api = contract.load(root, root / "openapi.yaml")
+    header = _header(api.document)
     files = {
         "__init__.py": "",
         "api/__init__.py": "",
-        "api/models.py": structs.generate(source, kind="openapi", header=header),
+        "api/models.py": structs.generate(api.document, kind="openapi", header=header),
         "api/routes.py": _formatted(routes.generate(api, header=header)),
         "api/problems.py": _formatted(catalogue.generate(api, header=header)),
-        "api/openapi.json": json.dumps(api.document, ensure_ascii=False, indent=1) + "\n",
+        "api/openapi.json": _json_copy(api.document),
         "webhook_schemas/__init__.py": "",
     }
-    for schema in sorted((root / "webhook-schemas").glob("*/*.json")):
-        package = schema.parent.name.replace("-", "_")
-        header = _header(
-            str(schema.relative_to(root)), hashlib.sha256(schema.read_bytes()).hexdigest()
-        )
-        files[f"webhook_schemas/{package}/__init__.py"] = ""
-        files[f"webhook_schemas/{package}/{schema.stem}.py"] = structs.generate(
-            schema, kind="jsonschema", header=header
+    for path in sorted((root / "webhook-schemas").rglob("*.json")):
+        message = source.read(root, path)
+        package, name = _place(message, path.relative_to(root / "webhook-schemas"))
+        if f"{package}/{name}.py" in files:
+            raise Unsupported(message.name, "another file has the same name in Python")
+        schemas.check_message(message)
+        files[f"{package}/__init__.py"] = ""
+        files[f"{package}/{name}.py"] = structs.generate(
+            message, kind="jsonschema", header=_header(message)
         )
     return files
 
 
-def _header(source: str, digest: str) -> str:
+def _place(message: Document, path: Path) -> tuple[str, str]:
+    package, name = names.module(path.parent.as_posix()), names.module(path.stem)
+    if len(path.parts) != 2 or not (package.isidentifier() and name.isidentifier()):  # noqa: PLR2004
+        raise Unsupported(message.name, "lies in webhook-schemas/NAME/vN.json")
+    return f"webhook_schemas/{package}", name
+
+
+def _header(document: Document) -> str:
+    structs_version = importlib.metadata.version("datamodel-code-generator")
     return (
-        f"# Generated by codegen {VERSION} from {source}, sha256 {digest[:16]}. Do not edit:\n"
-        "# change the contract and run make generate.\n"
+        f"# Generated by codegen {VERSION} (datamodel-code-generator {structs_version})\n"
+        f"# from {document.name},\n"
+        f"# sha256 {document.digest}.\n"
+        "# Do not edit: change the contract and run make generate.\n"
     )
+
+
+def _json_copy(document: Document) -> str:
+    """Write what the service loads: no YAML at run time, and one artefact in the wheel."""
+    stamped = document.content | {"x-generator": VERSION, "x-source-sha256": document.digest}
+    return json.dumps(stamped, ensure_ascii=False, indent=1) + "\n"
 
 
 def _formatted(text: str) -> str:
     command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", "100", "-"]
     done = subprocess.run(  # noqa: S603  # our own tool, our own arguments
-        command, input=text, capture_output=True, text=True, check=True, timeout=60
+        command, input=text, capture_output=True, encoding="utf-8", check=True, timeout=60
     )
     return done.stdout
 
@@ -94,17 +111,14 @@ def _different(output: Path, wanted: dict[str, str]) -> list[str]:
     return [
         name
         for name, text in wanted.items()
-        if not (output / name).is_file() or (output / name).read_text() != text
+        if not (output / name).is_file() or (output / name).read_text(encoding="utf-8") != text
     ]
 
 
 def _superfluous(output: Path, wanted: dict[str, str]) -> list[str]:
-    found = [path for path in output.rglob("*") if path.suffix in {".py", ".json"}]
-    return [
-        str(path.relative_to(output))
-        for path in found
-        if str(path.relative_to(output)) not in wanted
-    ]
+    found = (path for path in output.rglob("*") if path.suffix in {".py", ".json"})
+    names_found = (path.relative_to(output).as_posix() for path in found)
+    return sorted(name for name in names_found if name not in wanted)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from codegen.contract import PROBLEM_JSON, Contract, Node, Operation, Parameter, Response
+from codegen.model import Contract, Node, Operation, Parameter, Response
 from codegen.names import pascal, snake
 
 _PYTHON = {"string": "str", "integer": "int", "boolean": "bool"}
@@ -25,8 +25,8 @@ from msgspec import UNSET, UnsetType
 from starlette.routing import Route
 
 from generated.api import models
-from openapi_runtime.contract import Contract
-from openapi_runtime.endpoint import Hooks
+from openapi_runtime.validation import Contract
+from openapi_runtime.hooks import Hooks
 from openapi_runtime.operations import Context, Operation, Param, Result, StoredResponse
 from openapi_runtime.problems import Problem
 from openapi_runtime.routing import build_routes as _build_routes
@@ -48,7 +48,7 @@ def _body(contract: Contract) -> Iterator[str]:
 
 
 def _successes(operation: Operation) -> list[Response]:
-    return [response for response in operation.responses if response.media_type != PROBLEM_JSON]
+    return [response for response in operation.responses if not response.is_problem]
 
 
 def _result(contract: Contract, operation: Operation, response: Response) -> Iterator[str]:
@@ -57,10 +57,10 @@ def _result(contract: Contract, operation: Operation, response: Response) -> Ite
     yield f'    """{about}: {_line(response.description)}"""\n'
     yield f"    status: ClassVar[int] = {response.status}"
     if response.media_type is not None:
-        yield f'    media_type: ClassVar[str | None] = "{response.media_type}"'
+        yield f"    media_type: ClassVar[str | None] = {response.media_type!r}"
     names = {snake(name): name.lower() for name in response.headers}
     if names:
-        yield f"    header_names: ClassVar[dict[str, str]] = {_quoted(names)}"
+        yield f"    header_names: ClassVar[dict[str, str]] = {names!r}"
     if response.media_type is not None:
         yield f"    body: {_model(response.schema) if response.schema else 'bytes'}"
     for name, node in sorted(
@@ -104,8 +104,8 @@ def _method(contract: Contract, operation: Operation) -> Iterator[str]:
 
 def _security(contract: Contract) -> Iterator[str]:
     yield "\n\nclass SecurityApi(Protocol):"
-    yield '    """Who calls: one method per security scheme. Returns the principal or raises Problem."""'
-    for name in contract.document.get("components", {}).get("securitySchemes", {}):
+    yield '    """Who calls: a method per scheme, which returns the principal or raises Problem."""'
+    for name in contract.security_schemes:
         yield (
             f"\n    async def {snake(name)}(self, context: Context, credential: str,"
             " scopes: tuple[str, ...], /) -> Any:"
@@ -123,15 +123,16 @@ def _table(contract: Contract) -> Iterator[str]:
             for name, scopes in requirement.items()
         )
         yield "    Operation("
-        yield f'        id="{operation.id}", method="{operation.method}", path="{operation.path}",'
-        yield f'        tag="{operation.tag}", function="{operation.function}",'
+        yield f"        id={operation.id!r}, method={operation.method!r},"
+        yield f"        path={operation.path!r}, tag={operation.tag!r},"
+        yield f"        function={operation.function!r},"
         yield f"        body={_model(operation.body) if operation.body else None},"
-        yield f"        security={_quoted(security)},"
+        yield f"        security={security!r},"
         yield "        params=("
         for parameter in operation.parameters:
             yield f"            {_param(contract, parameter)},"
         yield "        ),"
-        yield f"        statuses={_quoted(tuple(r.status for r in operation.responses))},"
+        yield f"        statuses={tuple(r.status for r in operation.responses)!r},"
         yield f"        idempotent={operation.idempotent},"
         yield "    ),"
     yield ")"
@@ -139,11 +140,10 @@ def _table(contract: Contract) -> Iterator[str]:
 
 def _param(contract: Contract, parameter: Parameter) -> str:
     kind = _type(contract, parameter.schema)
-    schema, _ = contract.resolve(parameter.schema, parameter.where)
-    default = schema.get("default", parameter.schema.get("default"))
-    tail = "" if default is None else f", default={_quoted(default)}"
+    default = parameter.schema.get("default")
+    tail = "" if default is None else f", default={default!r}"
     name, location = parameter.name, parameter.location
-    return f'Param("{snake(name)}", "{name}", "{location}", {kind}{tail})'
+    return f"Param({snake(name)!r}, {name!r}, {location!r}, {kind}{tail})"
 
 
 def _build(contract: Contract) -> Iterator[str]:
@@ -156,14 +156,14 @@ def _build(contract: Contract) -> Iterator[str]:
         yield f"    {snake(tag)}: {pascal(tag)}Api,"
     yield "    hooks: Hooks,"
     yield ") -> list[Route]:"
-    yield '    """Make the routes. An object that lacks an operation is refused, here and by mypy."""'
+    yield '    """Make the routes; an object without an operation is refused, here and by mypy."""'
     yield "    return _build_routes("
     yield "        contract,"
     yield "        OPERATIONS,"
     yield "        security=(security, SecurityApi),"
     yield "        handlers={"
     for tag in tags:
-        yield f'            "{tag}": ({snake(tag)}, {pascal(tag)}Api),'
+        yield f"            {tag!r}: ({snake(tag)}, {pascal(tag)}Api),"
     yield "        },"
     yield "        hooks=hooks,"
     yield "    )"
@@ -171,13 +171,12 @@ def _build(contract: Contract) -> Iterator[str]:
 
 def _argument_type(contract: Contract, parameter: Parameter) -> str:
     kind = _type(contract, parameter.schema)
-    schema, _ = contract.resolve(parameter.schema, parameter.where)
-    given = parameter.required or "default" in schema
+    given = parameter.required or "default" in parameter.schema
     return kind if given else f"{kind} | UnsetType"
 
 
 def _type(contract: Contract, schema: Node) -> str:
-    resolved, _ = contract.resolve(schema, "#")
+    resolved, _ = contract.document.resolve(schema, "#")
     if "enum" in resolved:
         return _model(schema)
     if resolved.get("format") == "date-time":
@@ -187,12 +186,10 @@ def _type(contract: Contract, schema: Node) -> str:
 
 def _model(schema: Node | None) -> str:
     assert schema is not None
-    return "models." + pascal(schema["$ref"].rsplit("/", 1)[1])
+    return "models." + str(schema["$ref"]).rsplit("/", 1)[1]
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _quoted(value: object) -> str:
-    return repr(value)
+    """Write text on one line, harmless inside of a docstring."""
+    line = " ".join(text.split()).replace("\\", "\\\\").replace('"""', "'''")
+    return f"{line} " if line.endswith('"') else line

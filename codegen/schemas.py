@@ -1,154 +1,188 @@
 """Refuses schemas that the generated structs, or clients' generators, could not honour.
 
-The rules: everything bounded, objects and enums named, unions told apart by a discriminator.
+The rules: everything bounded, objects and enums named, unions told apart by a discriminator. A
+keyword that is not in a table here is refused: nobody would enforce it.
 """
 
 from typing import Any
 
-from codegen.contract import Contract, Node, Unsupported
+from codegen import patterns
+from codegen.model import Contract, Document, Node, Unsupported
+from codegen.names import CLASS_NAME, RESERVED, snake
 
-_KNOWN = {
-    "$ref", "type", "title", "description", "examples", "enum", "const", "format", "pattern",
-    "minLength", "maxLength", "minimum", "maximum", "default", "items", "minItems", "maxItems",
-    "properties", "required", "additionalProperties", "propertyNames", "minProperties",
-    "maxProperties", "oneOf", "discriminator", "deprecated",
+_ANNOTATIONS = {"title", "description", "examples", "deprecated"}
+_BY_KIND = {
+    "string": {"enum", "const", "format", "pattern", "minLength", "maxLength"},
+    "integer": {"const", "format", "minimum", "maximum"},
+    "boolean": {"const"},
+    "array": {"items", "minItems", "maxItems"},
+    "object": {
+        "properties", "required", "additionalProperties", "propertyNames", "minProperties",
+        "maxProperties",
+    },
 }  # fmt: skip
-_FORMATS = {"int32", "int64", "date-time"}
+_FORMATS = {"string": {"date-time"}, "integer": {"int32", "int64"}}
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def check(contract: Contract) -> None:
-    """Check every schema of a contract.
+def check_contract(contract: Contract) -> None:
+    """Check every schema of openapi.yaml.
 
     Raises:
         Unsupported: One of them breaks a rule; its location is in the message.
     """
-    components = contract.document.get("components", {}).get("schemas", {})
-    for name, schema in components.items():
-        _check(contract, schema, f"#/components/schemas/{name}", named=True)
+    document = contract.document
+    for name, schema in document.content.get("components", {}).get("schemas", {}).items():
+        where = f"#/components/schemas/{name}"
+        _check_name(schema, name, where)
+        _check(document, schema, where, named=True)
     for operation in contract.operations:
         for parameter in operation.parameters:
-            _check(contract, parameter.schema, f"{parameter.where}/schema", named=False)
+            # A default is for what may be left out of a URL; openapi-core fills it in.
+            schema = {key: value for key, value in parameter.schema.items() if key != "default"}
+            _check(document, schema, f"{parameter.where}/schema", named=False)
         for response in operation.responses:
             for name, header in response.headers.items():
-                at = f"{response.where}/headers/{name}/schema"
-                _check(contract, header["schema"], at, named=False)
-        if operation.body is not None:
-            body, at = contract.resolve(operation.body, operation.where)
-            _refuse_defaults(contract, body, at, set())
+                _check(document, header["schema"], f"{response.where}/headers/{name}", named=False)
 
 
-def _check(contract: Contract, schema: Any, where: str, *, named: bool) -> None:
+def check_message(document: Document) -> None:
+    """Check a file of webhook-schemas/.
+
+    Raises:
+        Unsupported: As above.
+    """
+    root = dict(document.content)
+    if root.pop("$schema", None) != _DIALECT:
+        raise Unsupported(f"{document.name}#/$schema", f"must be {_DIALECT}")
+    definitions = root.pop("$defs", {})
+    if root.get("type") != "object" or "title" not in root:
+        raise Unsupported(f"{document.name}#", "must be an object with a title")
+    _check_name(root, root["title"], f"{document.name}#")
+    _check(document, root, f"{document.name}#", named=True)
+    for name, schema in definitions.items():
+        where = f"{document.name}#/$defs/{name}"
+        _check_name(schema, name, where)
+        _check(document, schema, where, named=True)
+
+
+def _check_name(schema: Any, name: str, where: str) -> None:
+    if not CLASS_NAME.fullmatch(name) or name in RESERVED:
+        raise Unsupported(where, "a name is a class name like PaymentId, and not one of Python's")
+    if isinstance(schema, dict) and schema.get("title", name) != name:
+        raise Unsupported(f"{where}/title", f"must be {name}, the title names the class")
+
+
+def _check(document: Document, schema: Any, where: str, *, named: bool) -> None:
     if not isinstance(schema, dict):
         raise Unsupported(where, "a schema is an object")
-    for key in schema:
-        if key not in _KNOWN:
-            raise Unsupported(f"{where}/{key}", "is not supported")
     if "$ref" in schema:
-        if set(schema) - {"$ref", "description", "default"}:
-            raise Unsupported(where, "nothing but a description beside a $ref")
-        contract.resolve(schema, where)
-        return
-    if "oneOf" in schema:
-        _check_union(contract, schema, where, named=named)
-        return
+        _refuse_unknown(schema, {"$ref", "description"}, where)
+        target, at = document.resolve(schema, where)
+        if not at.startswith(("#/components/schemas/", "#/$defs/")):
+            raise Unsupported(where, "must lead to a named schema")
+        assert target
+    elif "oneOf" in schema:
+        _check_union(document, schema, where, named=named)
+    else:
+        _check_kind(document, schema, where, named=named)
+
+
+def _refuse_unknown(schema: Node, known: set[str], where: str) -> None:
+    for key in schema:
+        if key not in known:
+            raise Unsupported(f"{where}/{key}", "is not supported here")
+
+
+def _check_kind(document: Document, schema: Node, where: str, *, named: bool) -> None:
+    kind = _kind(schema, where)
+    _refuse_unknown(schema, {"type", *_ANNOTATIONS, *_BY_KIND[kind]}, where)
+    if "format" in schema and schema["format"] not in _FORMATS[kind]:
+        raise Unsupported(f"{where}/format", f"only {sorted(_FORMATS[kind])} are checked")
     if "const" in schema:
         return
+    if kind == "string":
+        _check_string(schema, where, named=named)
+    elif kind == "integer" and not {"minimum", "maximum"} <= set(schema):
+        raise Unsupported(where, "an integer needs minimum and maximum")
+    elif kind == "array":
+        if not {"items", "maxItems"} <= set(schema):
+            raise Unsupported(where, "an array needs items and maxItems")
+        _check(document, schema["items"], f"{where}/items", named=False)
+    elif kind == "object":
+        _check_object(document, schema, where, named=named)
+
+
+def _kind(schema: Node, where: str) -> str:
     kinds = schema.get("type")
-    kind = kinds
     if isinstance(kinds, list):
         others = [name for name in kinds if name != "null"]
-        if len(others) != 1:
+        if len(others) != 1 or len(kinds) != 2:  # noqa: PLR2004
             raise Unsupported(f"{where}/type", "one type, or one type and null")
-        kind = others[0]
-    _BY_TYPE.get(str(kind), _refuse_type)(contract, schema, where, named)
+        kinds = others[0]
+    if kinds not in _BY_KIND:
+        raise Unsupported(f"{where}/type", f"{kinds} is not supported")
+    return str(kinds)
 
 
-def _check_string(contract: Contract, schema: Node, where: str, named: bool) -> None:  # noqa: FBT001
+def _check_string(schema: Node, where: str, *, named: bool) -> None:
     if "enum" in schema:
         if not named:
-            raise Unsupported(where, "an enum must be a named component")
+            raise Unsupported(where, "an enum must be a named schema")
+        if not all(isinstance(value, str) for value in schema["enum"]):
+            raise Unsupported(f"{where}/enum", "only texts")
         return
-    if not {"maxLength", "pattern", "format"} & set(schema):
-        raise Unsupported(where, "a string needs maxLength, pattern or format")
-    if schema.get("format", "date-time") not in _FORMATS:
-        raise Unsupported(f"{where}/format", "only date-time is checked")
+    pattern = schema.get("pattern")
+    if pattern is not None:
+        patterns.check(pattern, f"{where}/pattern")
+    bounded = pattern is not None and patterns.is_bounded(pattern)
+    if not bounded and not {"maxLength", "format"} & set(schema):
+        raise Unsupported(where, "a string needs maxLength, a bounded pattern or a format")
 
 
-def _check_integer(contract: Contract, schema: Node, where: str, named: bool) -> None:  # noqa: FBT001
-    if "minimum" not in schema or "maximum" not in schema:
-        raise Unsupported(where, "an integer needs minimum and maximum")
-    if schema.get("format", "int64") not in _FORMATS:
-        raise Unsupported(f"{where}/format", "only int32 and int64 are checked")
-
-
-def _check_array(contract: Contract, schema: Node, where: str, named: bool) -> None:  # noqa: FBT001
-    if "maxItems" not in schema or "items" not in schema:
-        raise Unsupported(where, "an array needs items and maxItems")
-    _check(contract, schema["items"], f"{where}/items", named=False)
-
-
-def _check_object(contract: Contract, schema: Node, where: str, named: bool) -> None:  # noqa: FBT001
-    if not named:
-        raise Unsupported(where, "an object must be a named component")
-    for name, member in schema.get("properties", {}).items():
-        _check(contract, member, f"{where}/properties/{name}", named=False)
-    missing = set(schema.get("required", [])) - set(schema.get("properties", {}))
+def _check_object(document: Document, schema: Node, where: str, *, named: bool) -> None:
+    members = schema.get("properties", {})
+    if members and not named:
+        raise Unsupported(where, "an object with members must be a named schema")
+    seen: set[str] = set()
+    for name, member in members.items():
+        if snake(name) in seen:
+            raise Unsupported(f"{where}/properties/{name}", "Python would call two members alike")
+        seen.add(snake(name))
+        _check(document, member, f"{where}/properties/{name}", named=False)
+    missing = sorted(set(schema.get("required", [])) - set(members))
     if missing:
-        raise Unsupported(f"{where}/required", f"names unknown members: {sorted(missing)}")
-    others = schema.get("additionalProperties")
-    if isinstance(others, dict):
-        _check(contract, others, f"{where}/additionalProperties", named=False)
-    if "properties" not in schema and "maxProperties" not in schema:
+        raise Unsupported(f"{where}/required", f"names unknown members: {missing}")
+    others = schema.get("additionalProperties", True)
+    if not isinstance(others, bool):
+        _check(document, others, f"{where}/additionalProperties", named=False)
+    if "propertyNames" in schema:
+        at = f"{where}/propertyNames"
+        _refuse_unknown(schema["propertyNames"], {"pattern", "maxLength"}, at)
+        _check_string(schema["propertyNames"], at, named=False)
+    if not members and "maxProperties" not in schema:
         raise Unsupported(where, "a free object needs maxProperties")
 
 
-def _check_boolean(contract: Contract, schema: Node, where: str, named: bool) -> None:  # noqa: FBT001
-    """Nothing to bound."""
-
-
-def _refuse_type(contract: Contract, schema: Node, where: str, named: bool) -> None:  # noqa: FBT001
-    raise Unsupported(f"{where}/type", f"{schema.get('type')} is not supported")
-
-
-_BY_TYPE = {
-    "string": _check_string,
-    "integer": _check_integer,
-    "array": _check_array,
-    "object": _check_object,
-    "boolean": _check_boolean,
-}
-
-
-def _check_union(contract: Contract, schema: Node, where: str, *, named: bool) -> None:
+def _check_union(document: Document, schema: Node, where: str, *, named: bool) -> None:
     if not named:
-        raise Unsupported(where, "a union must be a named component")
-    discriminator = schema.get("discriminator", {}).get("propertyName")
-    if discriminator is None:
+        raise Unsupported(where, "a union must be a named schema")
+    _refuse_unknown(schema, {"oneOf", "discriminator", *_ANNOTATIONS}, where)
+    discriminator = schema.get("discriminator", {})
+    member = discriminator.get("propertyName")
+    if member is None:
         raise Unsupported(where, "a union needs a discriminator")
+    tags: dict[str, str] = {}
     for number, variant in enumerate(schema["oneOf"]):
         at = f"{where}/oneOf/{number}"
         if "$ref" not in variant:
-            raise Unsupported(at, "a variant must be a named component")
-        target, target_at = contract.resolve(variant, at)
-        tag = target.get("properties", {}).get(discriminator, {})
-        if "const" not in tag or discriminator not in target.get("required", []):
-            raise Unsupported(target_at, f"needs a required constant {discriminator}")
-
-
-def _refuse_defaults(contract: Contract, schema: Any, where: str, seen: set[str]) -> None:
-    """A default in a request would make two spellings of one request that nobody can tell apart."""
-    if isinstance(schema, list):
-        for member in schema:
-            _refuse_defaults(contract, member, where, seen)
-    if not isinstance(schema, dict):
-        return
-    if "default" in schema and not isinstance(schema["default"], dict):
-        raise Unsupported(f"{where}/default", "no default in a request body")
-    if "$ref" in schema:
-        if schema["$ref"] not in seen:
-            seen.add(schema["$ref"])
-            target, at = contract.resolve(schema, where)
-            _refuse_defaults(contract, target, at, seen)
-        return
-    for key, member in schema.items():
-        _refuse_defaults(contract, member, f"{where}/{key}", seen)
+            raise Unsupported(at, "a variant must be a named schema")
+        target, target_at = document.resolve(variant, at)
+        tag = target.get("properties", {}).get(member, {}).get("const")
+        if not isinstance(tag, str) or member not in target.get("required", []):
+            raise Unsupported(target_at, f"needs a required constant text {member}")
+        if tag in tags:
+            raise Unsupported(at, f"{member} {tag} is another variant's")
+        tags[tag] = variant["$ref"]
+    if discriminator.get("mapping", tags) != tags:
+        raise Unsupported(f"{where}/discriminator/mapping", "must be what the constants say")

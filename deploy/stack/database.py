@@ -14,6 +14,8 @@ USER = "payments"
 PASSWORD = "payments"  # noqa: S105 - of a private server that listens on loopback only
 DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 CONNECTIONS_MAX = 400
+SOCKET = "socket"
+"""Relative to the data directory, where the server works: a long path would be refused."""
 SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -53,7 +55,9 @@ class DatabaseServer(Server):
         return query(self._socket_path, statement)
 
     def create_database(self, name: str) -> str:
-        """Make an empty database for the user `payments`, dropping one of that name, and return its URL.
+        """Make an empty database for the user `payments` and return its URL.
+
+        A database of that name is dropped first.
 
         Args:
             name: lower case letters, digits and underscores, a letter first, at most 64.
@@ -93,15 +97,18 @@ class DatabaseServer(Server):
 
     @property
     def _socket_path(self) -> Path:
-        return self.directory / "socket"
+        return self.directory / "data" / SOCKET
 
     def _init_path(self, directory: Path) -> Path:
         return directory / "init.sql"
 
     def _common_options(self) -> list[str]:
+        # After a crash the lock names a process number, which somebody else may have by now.
+        for leftover in (self._socket_path, self._socket_path.with_suffix(".lock")):
+            leftover.unlink(missing_ok=True)
         return [
             f"--datadir={self.directory / 'data'}",
-            f"--socket={self._socket_path}",
+            f"--socket={SOCKET}",
             f"--pid-file={self.directory / 'pid'}",
             f"--tmpdir={self.directory}",
             f"--init-file={self._init_path(self.directory)}",
@@ -115,5 +122,3 @@ class DatabaseServer(Server):
             "--innodb-flush-log-at-trx-commit=1",  # a commit that was answered survives a crash
             "--innodb-buffer-pool-size=128M",
         ]
-
-

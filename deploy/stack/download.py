@@ -72,7 +72,8 @@ def _maven_command(maven: str, group: str, into: Path) -> list[str]:
         "--batch-mode",
         "--no-transfer-progress",
         f"--file={HERE / group / 'pom.xml'}",
-        "dependency:copy-dependencies",
+        # The whole name: for a short one Maven asks the registry about every plugin it knows.
+        "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies",
         "-DincludeScope=runtime",
         f"-DoutputDirectory={into}",
         # Maven's own patience is 10 s to connect and half an hour to read, with three attempts.

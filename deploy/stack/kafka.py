@@ -20,7 +20,13 @@ PARTITIONS = 4
 CLUSTER_ID = "cGF5bWVudHMtc3RhY2stMQ"
 """Sixteen bytes in URL-safe base64; any will do."""
 
-JVM_OPTIONS = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-Xshare:auto", "-Djava.awt.headless=true")
+JVM_OPTIONS = (
+    "-Xms128m",
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-Xshare:auto",
+    "-Djava.awt.headless=true",
+)
 
 
 class KafkaServer(Server):

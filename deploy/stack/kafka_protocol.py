@@ -7,7 +7,7 @@ import socket
 import struct
 
 TIMEOUT_SECONDS = 5.0
-RESPONSE_BYTES_MAX = 1 << 20
+RESPONSE_BYTES_MIN, RESPONSE_BYTES_MAX = 8, 1 << 20
 METADATA, API_VERSIONS = 3, 18
 CLIENT_ID = b"stack"
 CORRELATION_ID = 7
@@ -37,7 +37,7 @@ def _exchange(connection: socket.socket, api: int, *, version: int, body: bytes)
     header = struct.pack(">hhih", api, version, CORRELATION_ID, len(CLIENT_ID)) + CLIENT_ID
     connection.sendall(struct.pack(">i", len(header) + len(body)) + header + body)
     (size,) = struct.unpack(">i", _read(connection, 4))
-    if not 8 <= size <= RESPONSE_BYTES_MAX:
+    if not RESPONSE_BYTES_MIN <= size <= RESPONSE_BYTES_MAX:
         raise ConnectionError("this is not a Kafka broker")
     answer = _read(connection, size)
     if answer[:4] != struct.pack(">i", CORRELATION_ID):

@@ -5,6 +5,7 @@ as text. It spares this package a driver. Source: MySQL Internals, Client/Server
 Connection Phase (HandshakeV10, HandshakeResponse41) and Command Phase (COM_QUERY).
 """
 
+import os
 import socket
 import struct
 from pathlib import Path
@@ -34,12 +35,22 @@ def query(socket_path: Path, statement: str, *, user: str = "root") -> list[Row]
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT_SECONDS)
-        connection.connect(str(socket_path))
+        _connect(connection, socket_path)
         wire = _Wire(connection)
         _log_in(wire, user)
         wire.begin_command()
         wire.send(COM_QUERY + statement.encode())
         return _read_rows(wire)
+
+
+def _connect(connection: socket.socket, path: Path) -> None:
+    # The address of a socket holds 107 bytes and temporary directories can be longer: Linux
+    # reaches the directory through its open descriptor.
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        connection.connect(f"/proc/self/fd/{directory}/{path.name}")
+    finally:
+        os.close(directory)
 
 
 def read_greeting_version(port: int) -> str:

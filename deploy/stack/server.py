@@ -72,10 +72,8 @@ class Server(ABC):
     @property
     def memory_bytes(self) -> int:
         """The resident memory of the running server, in bytes."""
-        assert self._process is not None and self.is_running, "not running"  # noqa: PT018
-        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
-        kilobytes = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-        return int(kilobytes.split()[1]) * 1024
+        kilobytes, _unit = self._status("VmRSS").split()
+        return int(kilobytes) * 1024
 
     def start(self) -> None:
         """Start it and return when it answers; after `stop` or `kill`, with the data it had.
@@ -127,9 +125,14 @@ class Server(ABC):
         self.start()
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections stay open and nobody answers."""
+        """Freeze it (SIGSTOP) and return when it is: connections stay open, nobody answers."""
         assert self._process is not None, "not running"
         self._process.send("s")
+        deadline = time.monotonic() + KILL_TIMEOUT_SECONDS
+        while not self._status("State").startswith("T"):
+            if time.monotonic() > deadline:
+                raise StartFailed(f"{self.kind} did not pause in {KILL_TIMEOUT_SECONDS:g} s")
+            time.sleep(PROBE_PAUSE_SECONDS)
 
     def resume(self) -> None:
         """Let a paused server go on."""
@@ -169,11 +172,21 @@ class Server(ABC):
 
     @abstractmethod
     def _command(self) -> list[str]:
-        """Return the command that runs the server in the foreground on `self.port`."""
+        """Write the files that the server reads at a start, and return the command to run it.
+
+        It runs in the foreground and listens on `self.port`.
+        """
 
     @abstractmethod
     def _probe(self) -> str:
         """Return the version if the server answers. Raises OSError or NotReady if not yet."""
+
+    def _status(self, field: str) -> str:
+        assert self._process is not None, "not running"
+        lines = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8").splitlines()
+        return (
+            next(line for line in lines if line.startswith(f"{field}:")).partition(":")[2].strip()
+        )
 
     def _launch(self) -> None:
         started = time.monotonic()

@@ -4,13 +4,36 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+from openapi_runtime.headers import Headers
 from openapi_runtime.problems import Problem, ProblemType
 
+JSON = "application/json"
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_LENGTH_DIGITS_MAX = 18  # longer ones are too large, and int() refuses thousands of digits
 
 
 class ClientDisconnected(Exception):
     """The client left before its request was complete: there is nobody to answer."""
+
+
+def refuse_media_type(headers: Headers, kinds: Mapping[str, ProblemType]) -> None:
+    """Refuse what is declared to be something else than plain JSON, before it is read.
+
+    Raises:
+        Problem: UNSUPPORTED_MEDIA_TYPE.
+    """
+    if headers.get("content-length") == "0":
+        return
+    declared = headers.get("content-type")
+    is_json = declared is None or media_type_of(declared) == JSON
+    is_plain = headers.get("content-encoding", "identity").strip().lower() == "identity"
+    if not is_json or not is_plain or headers.is_repeated("content-type"):
+        raise Problem(kinds["UNSUPPORTED_MEDIA_TYPE"])
+
+
+def media_type_of(content_type: str) -> str:
+    """Return the media type without its parameters; JSON has none that means anything."""
+    return content_type.split(";", 1)[0].strip().lower()
 
 
 async def read(
@@ -28,7 +51,7 @@ async def read(
             REQUEST_TIMEOUT, when the whole body has not arrived in time.
         ClientDisconnected: See there.
     """
-    if content_length and content_length.isdigit() and int(content_length) > max_bytes:
+    if content_length and _declares_more(content_length, max_bytes):
         raise _too_large(max_bytes, kinds)
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -52,6 +75,13 @@ async def _read(receive: Receive, max_bytes: int, kinds: Mapping[str, ProblemTyp
         chunks.append(chunk)
         if not message.get("more_body"):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _declares_more(content_length: str, max_bytes: int) -> bool:
+    # isdigit alone is true for a superscript two, which int() does not take.
+    if not (content_length.isascii() and content_length.isdigit()):
+        return False
+    return len(content_length) > _LENGTH_DIGITS_MAX or int(content_length) > max_bytes
 
 
 def _too_large(max_bytes: int, kinds: Mapping[str, ProblemType]) -> Problem:

@@ -20,13 +20,13 @@ class KeptCastersFactory(SchemaCastersFactory):
         super().__init__(schema_validators_factory, oas31_schema_casters_factory.types_caster)
         self._made: dict[Any, Any] = {}
 
-    def create(self, spec: Any, schema: Any, **options: Any) -> Any:
+    def create(self, spec: Any, schema: Any, *args: Any, **options: Any) -> Any:
         """Make the caster of a schema, once."""
         if schema.accessor is not spec.accessor:
-            return super().create(spec, schema, **options)
+            return super().create(spec, schema, *args, **options)
         made = self._made.get(schema.parts)
         if made is None:
-            made = self._made[schema.parts] = super().create(spec, schema, **options)
+            made = self._made[schema.parts] = super().create(spec, schema, *args, **options)
         return made
 
 
@@ -55,15 +55,14 @@ class KeptMediaTypeDeserializersFactory(MediaTypeDeserializersFactory):
         super().__init__(styles, media_type_deserializers=media_type_deserializers)
         self._made: dict[Any, Any] = {}
 
-    def create(
-        self, spec: Any, mimetype: Any, schema: Any = None, parameters: Any = None, **options: Any
-    ) -> Any:
+    def create(self, spec: Any, mimetype: Any, *args: Any, **options: Any) -> Any:
         """Make the deserializer of a media type, once."""
+        schema, parameters = options.get("schema"), options.get("parameters")
         parts = schema.parts if isinstance(schema, SchemaPath) else None
         key = (mimetype, parts, tuple(parameters.items()) if parameters else ())
         made = self._made.get(key)
         if made is None:
-            made = super().create(spec, mimetype, schema=schema, parameters=parameters, **options)
+            made = super().create(spec, mimetype, *args, **options)
             if len(self._made) < KEPT_MAX:
                 self._made[key] = made
         return made

@@ -18,6 +18,7 @@ from openapi_schema_validator import OAS31_BASE_DIALECT_ID, OAS30ReadValidator, 
 
 _CONTRACT = "urn:contract:openapi"
 _RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+_DATE_TIME_SEPARATORS = ("T", "t")
 _AWARE = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -58,13 +59,13 @@ class RustSchemaValidatorsFactory(DialectSchemaValidatorsFactory):
         self._made: dict[Any, SchemaValidator] = {}
         self._registry: Any = None
 
-    def create(self, spec: Any, schema: Any, **options: Any) -> SchemaValidator:
+    def create(self, spec: Any, schema: Any, *args: Any, **options: Any) -> SchemaValidator:
         """Make the validator of a schema, once."""
         if schema.accessor is not spec.accessor:  # a synthetic {}: not part of the contract
-            return super().create(spec, schema, **options)
+            return super().create(spec, schema, *args, **options)
         validator = self._made.get(schema.parts)
         if validator is None:
-            stock = super().create(spec, schema, **options)
+            stock = super().create(spec, schema, *args, **options)
             validator = self._made[schema.parts] = self._compile(spec, schema, stock)
         return validator
 
@@ -87,7 +88,13 @@ class RustSchemaValidatorsFactory(DialectSchemaValidatorsFactory):
 
 
 def is_date_time(value: str) -> bool:
-    """Accept what a datetime can hold: no leap second and no year 0, so decoding never refuses."""
+    """Accept RFC 3339 that a datetime can hold: no leap second, no year 0.
+
+    So decoding never refuses what was accepted; and what the decoder alone would take, a space
+    between date and time, is refused.
+    """
+    if value[10:11] not in _DATE_TIME_SEPARATORS:
+        return False
     try:
         msgspec.convert(value, _AWARE)
     except msgspec.ValidationError:
@@ -113,7 +120,7 @@ def with_integer_bounds(node: Any) -> Any:
 
 
 def canonical_pointer(root: Any, parts: Any) -> str:
-    """Find the pointer of the node that `parts` reaches when every `$ref` on the way is followed."""
+    """Find the pointer of what `parts` reaches, every `$ref` on the way followed."""
     node, where = root, []
     for part in parts:
         while isinstance(node, dict) and isinstance(node.get("$ref"), str):

@@ -11,6 +11,7 @@ from typing import Any
 from jsonschema_path import SchemaPath
 
 _MISSING = object()
+_REMEMBERED_MAX = 512  # per node: openapi-core also looks up what clients send, media types for one
 
 
 class MemoPath(SchemaPath):
@@ -23,7 +24,9 @@ class MemoPath(SchemaPath):
     def _once(self, key: Any, compute: Callable[[], Any]) -> Any:
         value = self._memo.get(key, _MISSING)
         if value is _MISSING:
-            value = self._memo[key] = compute()
+            value = compute()
+            if len(self._memo) < _REMEMBERED_MAX:
+                self._memo[key] = value
         return value
 
     def __truediv__(self, key: Any) -> Any:

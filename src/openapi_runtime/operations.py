@@ -1,10 +1,11 @@
-"""What generated code is made of: operations, their parameters and results, and a call's context."""
+"""What generated code is made of: operations, their parameters and results, a call's context."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import msgspec
+
+from openapi_runtime.headers import Headers
 
 _encode = msgspec.json.Encoder().encode
 
@@ -33,7 +34,7 @@ class Operation:
     security: tuple[tuple[str, tuple[str, ...]], ...]  # scheme and scopes; empty = open to all
     params: tuple[Param, ...]
     statuses: tuple[str, ...]
-    idempotent: bool  # takes an Idempotency-Key
+    idempotent: bool  # requires an Idempotency-Key
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """A response as bytes; a handler may return one, and it is validated like every other."""
+    """A response as bytes; a handler may return one, and it is validated like every other.
+
+    `content-length` and `x-request-id` are added when it is sent: they belong to the delivery.
+    """
 
     status: int
     headers: dict[str, str]
@@ -54,11 +58,15 @@ class StoredResponse:
 
 
 def render(result: Result) -> StoredResponse:
-    """Turn a result into the bytes that are sent, so that they can be stored first."""
+    """Turn a result into the bytes that are sent, so that they can be stored first.
+
+    Raises:
+        TypeError, ValueError: The body holds something that JSON cannot.
+    """
     headers: dict[str, str] = {}
     body = b""
     if result.media_type is not None:
-        content = result.body  # type: ignore[attr-defined]  # every subclass with a media type has it
+        content = result.body  # type: ignore[attr-defined]  # subclasses with a media type have it
         body = content if isinstance(content, bytes) else _encode(content)
         headers["content-type"] = result.media_type
     for attribute, name in result.header_names.items():
@@ -68,39 +76,14 @@ def render(result: Result) -> StoredResponse:
     return StoredResponse(result.status, headers, body)
 
 
-class Headers(Mapping[str, str]):
-    """A request's headers, case-insensitive; of repeated ones the first counts."""
-
-    __slots__ = ("_first", "raw")
-
-    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        self.raw = raw
-        self._first = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in reversed(raw)}
-
-    def __getitem__(self, name: str) -> str:
-        return self._first[name.lower()]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._first
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a header's value or a default."""
-        return self._first.get(name.lower(), default)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._first)
-
-    def __len__(self) -> int:
-        return len(self._first)
-
-    def count(self, name: str) -> int:
-        """Count how often a header was sent."""
-        wanted = name.lower().encode("latin-1")
-        return sum(1 for key, _ in self.raw if key.lower() == wanted)
-
-
 class Context:
-    """Everything about a call that is not a parameter of its operation. One per request."""
+    """Everything about a call that is not a parameter of its operation. One per request.
+
+    Attributes:
+        principal: What the SecurityApi returned; None where the contract asks for no credentials.
+        raw_body: The bytes as they came; empty until they are read.
+        decoded_body: The JSON document before it became a struct, unknown members included.
+    """
 
     __slots__ = (
         "client_host", "decoded_body", "headers", "operation", "path_params", "principal",

@@ -2,7 +2,7 @@
 
 A plan is built from openapi-core's own parts (security providers, deserializers, casters, schema
 validators) and may only ACCEPT. On any doubt the unmodified validator decides and explains, see
-`validators.py`; so a plan can be incomplete, but it must never be more lenient.
+`compiled.py`; so a plan can be incomplete, but it must never be more lenient.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from openapi_core.datatypes import Parameters
-from openapi_core.deserializing.media_types import media_type_deserializers
 from openapi_core.schema.parameters import get_style_and_explode
 
 MISSING: Any = object()
@@ -47,7 +46,7 @@ class ParameterPlan:
 
 @dataclass(frozen=True, slots=True)
 class BodyPlan:
-    """How to decode and judge one media type; `decode` None means the bytes are the value."""
+    """How to decode and judge one media type; None means that any bytes will do."""
 
     decode: Callable[[bytes], Any] | None
     is_valid: Callable[[Any], bool] | None
@@ -57,7 +56,7 @@ class BodyPlan:
 class RequestPlan:
     """How to judge a request."""
 
-    security: list[list[Callable[[Any], Any]]]
+    security: list[Callable[[Any], Any]]  # all must find their credentials, or they raise
     parameters: list[ParameterPlan]
     bodies: dict[str, BodyPlan] | None
     body_required: bool
@@ -71,30 +70,13 @@ class ResponsePlan:
     headers: list[ParameterPlan]
 
 
-def media_type_of(content_type: str, bodies: dict[str, BodyPlan]) -> BodyPlan | None:
-    """Find the plan of a Content-Type header, with or without parameters."""
-    plan = bodies.get(content_type)
-    return plan or bodies.get(content_type.split(";", 1)[0].strip().lower())
-
-
 def plan_request(validator: Any, path: Any, operation: Any) -> RequestPlan:
     """Work out a request's plan.
 
     Raises:
         NotPlannable: See there.
     """
-    owner = operation if "security" in operation else validator.spec
-    security = [
-        [
-            validator.security_provider_factory.create(
-                (validator.spec / "components#securitySchemes")[name]
-            )
-            for name in requirement.str_keys()
-        ]
-        for requirement in ((owner / "security") if "security" in owner else ())
-    ]
-    if not all(security):
-        raise NotPlannable("optional credentials")
+    security = _plan_security(validator, operation)
     parameters: dict[tuple[str, str], ParameterPlan] = {}
     for source in (operation, path):
         for parameter in (source / "parameters") if "parameters" in source else ():
@@ -147,6 +129,19 @@ def accept_parameters(plan: RequestPlan, sent: Any) -> Parameters | None:
     return accepted
 
 
+def _plan_security(validator: Any, operation: Any) -> list[Callable[[Any], Any]]:
+    owner = operation if "security" in operation else validator.spec
+    requirements = list(owner / "security") if "security" in owner else []
+    if len(requirements) > 1:
+        raise NotPlannable("a choice of credentials")
+    schemes = validator.spec / "components#securitySchemes"
+    return [
+        validator.security_provider_factory.create(schemes[name])
+        for requirement in requirements
+        for name in requirement.str_keys()
+    ]
+
+
 def _plan_bodies(validator: Any, owner: Any) -> dict[str, BodyPlan]:
     return {
         media_type: _plan_body(validator, media, media_type)
@@ -160,7 +155,9 @@ def _plan_body(validator: Any, media: Any, media_type: str) -> BodyPlan:
             raise NotPlannable("JSON without a schema")
         return BodyPlan(None, None)
     extra = validator.extra_media_type_deserializers or {}
-    decode = extra.get(media_type) or media_type_deserializers[media_type]
+    decode = extra.get(media_type)
+    if decode is None:
+        raise NotPlannable(f"a schema for {media_type}")
     return BodyPlan(decode, _is_valid(validator, media / "schema"))
 
 

@@ -4,7 +4,6 @@ A handler that lacks an operation is a type error; it is also refused here, at t
 with handlers for operations that the contract does not have.
 """
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,14 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from openapi_runtime.contract import Contract
-from openapi_runtime.endpoint import Endpoint, Hooks, render_problem
+from openapi_runtime.endpoint import Endpoint, render_problem, request_id_of
+from openapi_runtime.handlers import compare
+from openapi_runtime.headers import Headers
+from openapi_runtime.hooks import Hooks
 from openapi_runtime.operations import Operation
-from openapi_runtime.problems import Problem
+from openapi_runtime.problems import RUNTIME_CODES, Problem
+from openapi_runtime.validation import Contract
 
 
 class HandlersMismatch(TypeError):
-    """The handlers are not the contract's; the message lists every difference."""
+    """The application is not what the contract asks for; the message lists every difference."""
 
 
 def build_routes(
@@ -41,17 +43,24 @@ def build_routes(
         hooks: What the application adds.
 
     Raises:
-        HandlersMismatch: An operation is missing, has other arguments, or is not in the contract.
+        HandlersMismatch: An operation is missing, has other arguments, or is not in the contract;
+            or the catalogue lacks a code that this package answers with.
     """
-    differences = _compare(security[0], security[1])
-    for implementation, protocol in handlers.values():
-        differences += _compare(implementation, protocol)
+    differences = [
+        f"the catalogue of problems lacks {code}"
+        for code in RUNTIME_CODES
+        if code not in hooks.problem_types
+    ]
+    for implementation, protocol in (security, *handlers.values()):
+        differences += compare(implementation, protocol)
     if differences:
         raise HandlersMismatch("; ".join(differences))
     tables: dict[str, dict[str, Endpoint]] = {}
     for operation in operations:
         handler = getattr(handlers[operation.tag][0], operation.function)
         endpoint = Endpoint(contract, operation, handler, security[0], hooks)
+        if faults := endpoint.find_last_resort_faults():
+            raise HandlersMismatch(f"{operation.id} does not allow INTERNAL_ERROR: {faults}")
         tables.setdefault(operation.path, {})[operation.method] = endpoint
     # Plain paths before templated ones.
     ordered = sorted(tables.items(), key=lambda item: ("{" in item[0], item[0]))
@@ -65,7 +74,7 @@ def exception_handlers(hooks: Hooks) -> dict[Any, Any]:
     async def handle(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         kind = hooks.problem_types[codes.get(error.status_code, "INTERNAL_ERROR")]
-        request_id = hooks.new_request_id(request.headers.get("x-request-id"))
+        request_id = request_id_of(Headers(request.scope["headers"]), hooks)
         problem = Problem(kind, headers=dict(error.headers or {}))
         response = render_problem(problem, request_id, hooks)
         headers = response.headers | {"x-request-id": request_id}
@@ -82,36 +91,9 @@ class _Methods:
         self._allow = ", ".join(sorted(table))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].endswith("\n"):  # the router's "$" lets one line feed through
+            raise HTTPException(404)
         endpoint = self._table.get(scope["method"])
         if endpoint is None:
             raise HTTPException(405, headers={"Allow": self._allow})
         await endpoint(scope, receive, send)
-
-
-def _compare(implementation: Any, protocol: type) -> list[str]:
-    name = type(implementation).__name__
-    wanted = {key: value for key, value in vars(protocol).items() if _is_operation(key, value)}
-    differences = []
-    for key, operation in wanted.items():
-        given = getattr(implementation, key, None)
-        if given is None:
-            differences.append(f"{name} lacks {key}")
-        elif not inspect.iscoroutinefunction(given):
-            differences.append(f"{name}.{key} is not async")
-        elif _arguments(operation) != _arguments(given):
-            differences.append(f"{name}.{key} has other arguments than the contract")
-    differences += [
-        f"{name}.{key} is not in the contract"
-        for key, value in vars(type(implementation)).items()
-        if _is_operation(key, value) and key not in wanted
-    ]
-    return differences
-
-
-def _is_operation(name: str, value: Any) -> bool:
-    return not name.startswith("_") and inspect.iscoroutinefunction(value)
-
-
-def _arguments(function: Any) -> set[str]:
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -18,21 +18,24 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with tempfile.TemporaryDirectory() as folder, running_simulator() as simulator:
-        with deployment(
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_simulator() as simulator,
+        deployment(
             Path(folder),
             database_url=os.environ["PAYMENTS_DATABASE_URL"],
             broker_url=os.environ["PAYMENTS_BROKER_URL"],
             simulator=simulator,
-        ) as running:
-            running.start(*ROLES)
-            simulator.webhook_url(f"{running.url}/v1/webhooks/payos")
-            print(f"\n  API        {running.url}")
-            print(f"  simulator  {simulator.base_url}")
-            for role in running.roles:
-                print(f"  {role.name:10} http://127.0.0.1:{role.ops_port}/readyz")
-            print(f"\n  export TOKEN={running.token}\n\n  Ctrl-C stops everything.", flush=True)
-            stop.wait()
+        ) as running,
+    ):
+        running.start(*ROLES)
+        simulator.webhook_url(f"{running.url}/v1/webhooks/payos")
+        print(f"\n  API        {running.url}")
+        print(f"  simulator  {simulator.base_url}")
+        for role in running.roles:
+            print(f"  {role.name:10} http://127.0.0.1:{role.ops_port}/readyz")
+        print(f"\n  export TOKEN={running.token}\n\n  Ctrl-C stops everything.", flush=True)
+        stop.wait()
     return 0
 
 

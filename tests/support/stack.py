@@ -1,4 +1,4 @@
-"""Fixtures with real servers: one of each per session (and per xdist worker), started when asked for.
+"""Fixtures with real servers, each started once per session (and xdist worker) when asked for.
 
 Where a server cannot be had the tests that need it are skipped with the reason; under
 `REQUIRE_STACK=1` they fail instead. A test that stops, kills or pauses a server leaves it running.

@@ -66,8 +66,8 @@ def _tls(url: URL) -> ssl.SSLContext | None:
     """Read `ssl_ca` and `ssl_mode` of a URL, in MySQL's words.
 
     A context, never the driver's `ssl=True`, which would not check the certificate. The default is
-    `verify_identity`; `verify_ca` is for servers whose certificate does not carry their name, as the
-    one that MySQL makes for itself.
+    `verify_identity`; `verify_ca` is for servers whose certificate does not carry their name, as
+    the one that MySQL makes for itself.
     """
     ca_file, mode = url.query.get("ssl_ca"), url.query.get("ssl_mode", "verify_identity")
     if mode not in {"verify_identity", "verify_ca"}:
