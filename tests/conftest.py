@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
+from secrets import token_hex
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -45,7 +45,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite+aiosqlite:///{tmp_path}/payments.db"
         return
     server = request.getfixturevalue("mysql_server")
-    name = f"test_{uuid4().hex}"
+    name = f"test_{token_hex(8)}"
     yield server.create_database(name)
     server.drop_database(name)
 

@@ -107,9 +107,8 @@ async def compare(path: str, headers: dict[str, str], body: Any) -> dict[str, li
 def report(title: str, taken: dict[str, list[float]]) -> dict[str, Any]:
     """Print a table and return its numbers."""
     bare = statistics.median(taken["bare"])
-    print(
-        f"\n{title}\n  {'variant':10} {'CPU us':>9} {'min':>8} {'max':>8} {'added us':>9} {'x bare':>7}"
-    )
+    print(f"\n{title}")
+    print(f"  {'variant':10} {'CPU us':>9} {'min':>8} {'max':>8} {'added us':>9} {'x bare':>7}")
     rows = {}
     for name, values in taken.items():
         median = statistics.median(values)

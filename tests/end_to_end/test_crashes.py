@@ -5,8 +5,8 @@ CRASH_WEBHOOKS (1000) is the number of webhooks, CRASH_OUTAGE_SECONDS (8) the le
 
 import json
 import os
+import secrets
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,7 +67,7 @@ class World:
 def world(
     tmp_path: Path, mysql_server: Any, kafka_server: Any, simulator: Simulator
 ) -> Iterator[World]:
-    name = f"test_{uuid.uuid4().hex}"
+    name = f"test_{secrets.token_hex(8)}"
     with deployment(
         tmp_path,
         database_url=mysql_server.create_database(name),

@@ -1,7 +1,7 @@
 """The service runs with the rights that docs/database.md gives it, and with no others."""
 
 import re
-import uuid
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("stac
 def test_documented_rights_are_enough_and_protect_what_is_append_only(
     tmp_path: Path, mysql_server: Any, kafka_server: Any, simulator: Simulator
 ) -> None:
-    name, user = f"test_{uuid.uuid4().hex}", f"app_{uuid.uuid4().hex[:12]}"
+    name, user = f"test_{secrets.token_hex(8)}", f"app_{secrets.token_hex(6)}"
     owner_url = mysql_server.create_database(name)
     broker = f"kafka://127.0.0.1:{kafka_server.port}"
     grants = re.findall(r"^GRANT (.+) ON payments\.(\w+) TO 'payments_app'", DOCUMENT.read_text(),

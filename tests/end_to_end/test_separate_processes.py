@@ -1,7 +1,7 @@
 """The journeys across four separate processes, on real MySQL and real Kafka."""
 
 import json
-import uuid
+import secrets
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("stac
 def running(
     tmp_path: Path, mysql_server: Any, kafka_server: Any, simulator: Simulator
 ) -> Iterator[Deployment]:
-    name = f"test_{uuid.uuid4().hex}"
+    name = f"test_{secrets.token_hex(8)}"
     broker = f"kafka://127.0.0.1:{kafka_server.port}"
     with deployment(
         tmp_path,
