@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +21,7 @@ from payment_service.api.auth import TokenVerifier
 from payment_service.domain.clock import Clock, system_clock
 from payment_service.messaging.broker import Broker, Subscriber
 from payment_service.messaging.connect import open_broker
+from payment_service.messaging.topics import TOPICS
 from payment_service.providers.provider import PaymentProvider
 from payment_service.providers.registry import open_provider
 from payment_service.settings import Settings
@@ -30,7 +31,7 @@ from payment_service.telemetry import tracing
 from payment_service.telemetry.logging import get_logger
 from payment_service.telemetry.metrics import Metrics
 from payment_service.workers.consumer import Consumer
-from payment_service.workers.ops import Check, OpsApp
+from payment_service.workers.ops_server import NotReady, build_ops_app
 from payment_service.workers.relay import Relay
 from payment_service.workers.scheduler import Scheduler
 
@@ -95,7 +96,7 @@ class Service:
     def api(self) -> Any:
         """Build the API application."""
         auth = self.settings.auth
-        return create_app(
+        app = create_app(
             database=self.database,
             provider=self.provider,
             clock=self.clock,
@@ -111,22 +112,22 @@ class Service:
             contract_mode=cast("Mode", self.settings.contract_mode),
             on_write=self.wake_relay.set,
         )
+        return tracing.trace_asgi(app)
 
-    def ops(self, roles: frozenset[Role]) -> OpsApp:
+    def ops(self, roles: frozenset[Role]) -> Any:
         """Build the operators' application: ready means that what the roles need answers."""
-        checks: dict[str, Check] = {"database": self.database.check, "schema": self._check_schema}
+        checks: dict[str, Callable[[], Awaitable[None]]] = {
+            "database": self.database.check,
+            "schema": self._check_schema,
+        }
         if roles & {Role.RELAY, Role.CONSUMER}:
             checks["broker"] = self.broker.check
-        return OpsApp(self.metrics.registry, checks, self._measure_lag)
-
-    def _measure_lag(self) -> None:
-        for (topic, partition), waiting in self.subscriber.lag().items():
-            self.metrics.consumer_lag.labels(topic, str(partition)).set(waiting)
+        return build_ops_app(self.metrics.registry, checks)
 
     async def _check_schema(self) -> None:
         pending = await migrate.pending_revisions(self.database)
         if pending:
-            raise RuntimeError(f"run payment-service migrate: {len(pending)} migrations to go")
+            raise NotReady(f"run payment-service migrate: {len(pending)} migrations to go")
 
 
 @asynccontextmanager
@@ -137,12 +138,18 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
         InvalidSettings: The provider's settings are wrong.
     """
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"[:40]
-    metrics = Metrics(version=VERSION, operations=OPERATIONS)
+    metrics = Metrics(
+        version=VERSION,
+        operations=OPERATIONS,
+        provider=settings.provider,
+        topics=tuple(topic.name for topic in TOPICS),
+    )
 
     def on_call(operation: str, outcome: str, seconds: float) -> None:
         metrics.provider_calls.labels(operation, outcome).inc()
         metrics.provider_seconds.labels(operation).observe(seconds)
 
+    tracing.configure("payment-service")  # before the engines: they are traced as they are made
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(
             open_provider(settings.provider, settings.environment, on_call)
@@ -151,6 +158,8 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
         broker = await stack.enter_async_context(
             open_broker(settings.broker_url, client_id=f"payment-service-{name}")
         )
+        subscriber = broker.subscriber()
+        metrics.watch_lag(subscriber.lag)
         yield Service(
             settings=settings,
             database=database,
@@ -159,7 +168,7 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
             clock=clock,
             metrics=metrics,
             wake_relay=asyncio.Event(),
-            subscriber=broker.subscriber(),
+            subscriber=subscriber,
             name=name,
         )
 
@@ -210,7 +219,6 @@ async def run(
     they hold; the operators' port goes last.
     """
     settings = service.settings
-    tracing.configure("payment-service")
     stop = _stop_on_signals()
     ops = _server(Listener(service.ops(roles), settings.ops_host, settings.ops_port))
     fronts = [_server(listener) for listener in beside]

@@ -22,7 +22,7 @@ from payment_service.providers.provider import ProviderError, UnknownReference
 from payment_service.settings import Settings
 from payment_service.storage import audit, invariants, migrate, payments, webhooks
 from payment_service.storage.models import WebhookEvent
-from payment_service.telemetry import logging
+from payment_service.telemetry import logging, tracing
 from payment_service.use_cases.check_payment import check_payment
 from payment_service.use_cases.replay_webhook import replay_webhook
 
@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (PaymentServiceError, ProviderError, BrokerUnavailable) as error:
         print(f"payment-service: {error}", file=sys.stderr)
         return WRONG
+    finally:
+        tracing.flush()
 
 
 def _run(options: argparse.Namespace) -> Coroutine[Any, Any, int]:

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from payment_service.domain.errors import ConcurrentUpdate, StorageUnavailable
 from payment_service.storage import engines
 from payment_service.storage.faults import is_disconnect, is_transient
+from payment_service.telemetry import tracing
 
 Session = AsyncSession
 T = TypeVar("T")
@@ -52,6 +53,8 @@ class Database:
     async def open(cls, url: str, *, pool_size: int = 16) -> AsyncIterator["Database"]:
         """Open a pool; finish running units of work before it closes."""
         engine, reader = engines.create(url, pool_size=pool_size)
+        for each in (engine, reader):
+            tracing.trace_engine(each.sync_engine)
         database = cls(engine, reader)
         try:
             yield database

@@ -46,6 +46,7 @@ def _mysql(url: URL, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
     if tls is not None:
         connect["ssl"] = tls
     common: dict[str, Any] = {
+        "hide_parameters": True,  # errors must not carry what people wrote
         "connect_args": connect,
         "pool_size": pool_size,
         "max_overflow": 0,
@@ -82,8 +83,8 @@ def _tls(url: URL) -> ssl.SSLContext | None:
 def _sqlite(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    writer = create_async_engine(url)
-    reader = create_async_engine(url)
+    writer = create_async_engine(url, hide_parameters=True)
+    reader = create_async_engine(url, hide_parameters=True)
     for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
         _begin_explicitly(engine, begin)
     return writer, reader

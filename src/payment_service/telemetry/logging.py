@@ -1,29 +1,51 @@
 """Logs: one JSON object a line on standard output, from our code and from libraries alike.
 
-An event is a constant name and fields. Never bodies, tokens, account numbers or names of people:
-fields with such names are masked, whoever logs them.
+An event is a constant name and fields: `log.info("payment.created", payment_id=...)`. Its keys are
+`time` (RFC 3339, UTC), `level`, `logger` and `event`; `request_id`, `user_id`, `tenant_id` and what
+else was bound; `trace_id` and `span_id` while something is traced; `exception`, a whole traceback.
+Never bodies, tokens, account numbers or names of people: see `masking.py`.
 """
 
+import json
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
 from payment_service.telemetry import tracing
+from payment_service.telemetry.masking import mask_event, mask_exception
 
-_SECRET_WORDS = (
-    "authorization", "api_key", "checksum", "signature", "password", "secret", "token",
-    "account_number", "account_name", "payload", "body", "credential",
-)  # fmt: skip
-_NOISY = {"aiokafka": logging.CRITICAL, "asyncmy": logging.ERROR, "httpx": logging.WARNING}
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+NOISY_PREFIXES = ("aiokafka", "asyncmy", "opentelemetry")
+NOISE_WINDOW_SECONDS = 30.0
+NOISE_KINDS_MAX = 200
+
+_LEAST = {"aiokafka": logging.WARNING, "asyncmy": logging.ERROR, "httpx": logging.WARNING,
+          "httpcore": logging.WARNING}  # fmt: skip
+
+_LINE_ENDS = {0x85: r"\u0085", 0x2028: r"\u2028", 0x2029: r"\u2029"}
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Send every log of the process to `stream` as JSON lines."""
+    """Send every log of the process to a stream as JSON lines. May be called again.
+
+    Args:
+        level: One of `LEVELS`.
+        stream: Standard output if None.
+
+    Raises:
+        ValueError: There is no such level.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"a log level is one of {', '.join(LEVELS)}")
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -31,36 +53,28 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         _add_trace,
-        _mask,
-        structlog.processors.format_exc_info,
+        mask_event,
+        mask_exception,
     ]
     handler = logging.StreamHandler(stream or sys.stdout)
+    handler.addFilter(LimitNoise(time.monotonic))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render],
         )
     )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(level)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logger = logging.getLogger(name)
-        logger.handlers = []
-        logger.propagate = True
-    logging.getLogger("uvicorn.access").disabled = True  # the API logs requests itself
-    for name, threshold in _NOISY.items():
-        logging.getLogger(name).setLevel(threshold)
+    _take_over(handler, level)
     structlog.configure(
-        processors=[*shared[:1], structlog.stdlib.filter_by_level, *shared[1:],
-                    structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
-    )  # fmt: skip
+    )
 
 
 def get_logger(name: str) -> Any:
@@ -70,7 +84,7 @@ def get_logger(name: str) -> Any:
 
 @contextmanager
 def bound(**fields: str) -> Iterator[None]:
-    """Add fields to every log line of a block, in this task."""
+    """Add fields to every log line of a block, in this task and those it starts."""
     with structlog.contextvars.bound_contextvars(**fields):
         yield
 
@@ -80,6 +94,50 @@ def bind(**fields: str) -> None:
     structlog.contextvars.bind_contextvars(**fields)
 
 
+class LimitNoise(logging.Filter):
+    """Lets one line of each kind through per `NOISE_WINDOW_SECONDS`, from libraries that repeat.
+
+    A Kafka client writes about thirty lines a second while its broker is away. The next line that
+    passes tells how many were left out.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether to write a line."""
+        if not record.name.startswith(NOISY_PREFIXES):
+            return True
+        now = self._clock()
+        kind = (record.name, str(record.msg))
+        since, left_out = self._seen.get(kind, (float("-inf"), 0))
+        if now - since < NOISE_WINDOW_SECONDS:
+            self._seen[kind] = (since, left_out + 1)
+            return False
+        if len(self._seen) >= NOISE_KINDS_MAX:
+            self._seen.clear()
+        self._seen[kind] = (now, 0)
+        if left_out:
+            record.left_out = left_out
+        return True
+
+
+def _take_over(handler: logging.Handler, level: str) -> None:
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers = []
+        logger.propagate = True
+    logging.getLogger("uvicorn.access").disabled = True  # the API logs requests itself
+    for name, least in _LEAST.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
+    logging.captureWarnings(capture=True)
+
+
 def _add_trace(_logger: Any, _method: str, event: EventDict) -> EventDict:
     ids = tracing.current_ids()
     if ids is not None:
@@ -87,8 +145,10 @@ def _add_trace(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def _mask(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    for name in event:
-        if any(word in name.lower() for word in _SECRET_WORDS):
-            event[name] = "***"
-    return event
+def _render(_logger: Any, _method: str, event: EventDict) -> str:
+    try:
+        line = _encode(event).decode()
+    except (ValueError, TypeError):  # half a surrogate pair, for example
+        return json.dumps(event, default=str)
+    # JSON allows these three in strings, but some readers of logs end a line at them.
+    return line if line.isascii() else line.translate(_LINE_ENDS)

@@ -1,113 +1,278 @@
 """Metrics: the catalogue. A metric stands here with its unit, or it does not exist.
 
-Every series is there from the start, at zero, so that a rate never misses the first event.
+Every series is there from the start, at zero, so that a rate never misses the first event. Labels
+have few values: never an id, an amount or a text from outside. One registry per `Metrics`, one
+`Metrics` per process.
 """
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Generic, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-STATUS_CLASSES = ("2xx", "4xx", "5xx")
+from payment_service.domain.payment import TRANSITIONS, PaymentStatus
+from payment_service.domain.refund import RefundStatus
+from payment_service.telemetry.watched import Watched
+
+# The edges at 0.2, 0.3, 0.5 and 1 second are those that objectives are set at.
+HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
+CALL_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 15.0, 30.0)
+JOB_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+UNMATCHED = "unmatched"  # requests that no operation of the contract answers
+STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 WEBHOOK_OUTCOMES = (
-    "received", "duplicate", "signature_invalid", "applied", "ignored", "dead", "postponed",
+    "received", "duplicate", "signature_invalid", "ping", "unreadable",  # at the door
+    "applied", "ignored", "postponed", "dead",  # later
 )  # fmt: skip
+IDEMPOTENCY_OUTCOMES = ("executed", "replayed", "resumed", "reused", "in_progress")
 PROVIDER_OPERATIONS = ("create", "get", "cancel", "refund", "find_refund", "register_webhook")
 PROVIDER_OUTCOMES = ("ok", "rejected", "not_sent", "unknown", "misconfigured")
+PUBLISH_FAILURES = ("unavailable", "refused")
+CONTRACT_VERDICTS = ("fast", "slow", "crashed")
+COMPONENTS = ("api", "relay", "consumer", "scheduler")
 JOBS = ("payments", "refunds", "webhooks", "housekeeping")
+JOB_OUTCOMES = ("ok", "failed")
+
+_Metric = TypeVar("_Metric", bound=Counter | Histogram)
+_Any = TypeVar("_Any", Counter, Gauge, Histogram)
+
+
+class OfProvider(Generic[_Metric]):
+    """A metric whose first label, the provider, is known: a process has one provider."""
+
+    def __init__(self, metric: _Metric, provider: str) -> None:
+        self._metric = metric
+        self._provider = provider
+
+    def labels(self, *values: str) -> _Metric:
+        """Return the series of the other labels' values."""
+        return cast("_Metric", self._metric.labels(self._provider, *values))
 
 
 class Metrics:
-    """Every metric of a process."""
+    """Every metric of a process.
 
-    def __init__(self, *, version: str, operations: tuple[str, ...] = ()) -> None:
-        self.registry = registry = CollectorRegistry()
-        self.http_requests = Counter(
+    Args:
+        version: Of the service.
+        operations: The operation ids of the contract.
+        provider: The name of the payment provider.
+        topics: The topics that are published to.
+        currencies: Those that money is counted in.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        operations: Sequence[str] = (),
+        provider: str = "payos",
+        topics: Sequence[str] = (),
+        currencies: Sequence[str] = ("VND",),
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self._add_build_info(version, provider)
+        self._add_http((*operations, UNMATCHED))
+        self._add_contract(operations)
+        self._add_provider(provider)
+        self._add_money(currencies)
+        self._add_outbox(topics)
+        self._add_workers()
+
+    def _add_build_info(self, version: str, provider: str) -> None:
+        self.build_info = self._gauge(
+            "payments_build_info",
+            "What runs; always 1.",
+            version=(version,),
+            python=(platform.python_version(),),
+            provider=(provider,),
+        )
+        self.build_info.labels(version, platform.python_version(), provider).set(1)
+
+    def _add_http(self, operations: Sequence[str]) -> None:
+        self.http_requests = self._counter(
             "payments_http_requests_total",
             "API requests by operation and class of status.",
-            ["operation", "status"],
-            registry=registry,
+            operation=operations,
+            status=STATUS_CLASSES,
         )
-        self.http_seconds = Histogram(
+        self.http_seconds = self._histogram(
             "payments_http_request_duration_seconds",
             "Time from reading a request's headers to having sent its response, in seconds.",
-            ["operation"],
-            buckets=_SECONDS,
-            registry=registry,
+            HTTP_BUCKETS,
+            operation=operations,
         )
-        self.contract_violations = Counter(
+        self.idempotency = self._counter(
+            "payments_idempotency_total",
+            "Requests with an Idempotency-Key by what became of them.",
+            outcome=IDEMPOTENCY_OUTCOMES,
+        )
+        self.unhandled_errors = self._counter(
+            "payments_unhandled_errors_total",
+            "Errors that nobody expected: each is a bug of ours, by the part that met it.",
+            component=COMPONENTS,
+        )
+
+    def _add_contract(self, operations: Sequence[str]) -> None:
+        self.contract_violations = self._counter(
             "payments_contract_violations_total",
             "Responses of ours that broke the contract and were not sent.",
-            ["operation"],
-            registry=registry,
+            operation=operations,
         )
-        self.webhooks = Counter(
-            "payments_webhooks_total",
-            "Webhooks by what became of them.",
-            ["outcome"],
-            registry=registry,
+        self._contract_checks = Watched(
+            self.registry,
+            "payments_contract_checks",
+            "Messages held against the contract: accepted by plan (fast), by openapi-core (slow), "
+            "or crashed.",
+            kind="counter",
+            labels=("verdict",),
+            read=lambda: dict.fromkeys(((verdict,) for verdict in CONTRACT_VERDICTS), 0),
         )
-        self.provider_calls = Counter(
-            "payments_provider_calls_total",
-            "Calls to the provider by operation and outcome.",
-            ["operation", "outcome"],
-            registry=registry,
+
+    def _add_provider(self, provider: str) -> None:
+        self.provider_calls = OfProvider(
+            self._counter(
+                "payments_provider_calls_total",
+                "Calls to the provider by operation and outcome.",
+                provider=(provider,),
+                operation=PROVIDER_OPERATIONS,
+                outcome=PROVIDER_OUTCOMES,
+            ),
+            provider,
         )
-        self.provider_seconds = Histogram(
-            "payments_provider_call_duration_seconds",
-            "Time of calls to the provider, in seconds.",
-            ["operation"],
-            buckets=_SECONDS,
-            registry=registry,
+        self.provider_seconds = OfProvider(
+            self._histogram(
+                "payments_provider_call_duration_seconds",
+                "Time of calls to the provider, in seconds.",
+                CALL_BUCKETS,
+                provider=(provider,),
+                operation=PROVIDER_OPERATIONS,
+            ),
+            provider,
         )
-        self.outbox_published = Counter(
-            "payments_outbox_published_total",
+        self.webhooks = OfProvider(
+            self._counter(
+                "payments_webhooks_total",
+                "Webhooks by what became of them; each counts at the door and again later.",
+                provider=(provider,),
+                outcome=WEBHOOK_OUTCOMES,
+            ),
+            provider,
+        )
+
+    def _add_money(self, currencies: Sequence[str]) -> None:
+        self.payments = Counter(
+            "payments_transitions_total",
+            "Payments by change of status; a new one comes from none.",
+            ["from_status", "to_status"],
+            registry=self.registry,
+        )
+        self.payments.labels("none", PaymentStatus.PENDING)
+        for source, targets in TRANSITIONS.items():
+            for target in targets:
+                self.payments.labels(source, target)
+        self.refunds = self._counter(
+            "payments_refunds_total",
+            "Refunds by the state that they came to.",
+            state=tuple(RefundStatus),
+        )
+        self.money_received = self._counter(
+            "payments_money_received_minor_units_total",
+            "Money that the provider reported as received, in minor units of the currency.",
+            currency=currencies,
+        )
+        self.money_refunded = self._counter(
+            "payments_money_refunded_minor_units_total",
+            "Money that was paid back, in minor units of the currency.",
+            currency=currencies,
+        )
+        self.exceptions_open = self._gauge(
+            "payments_exceptions_open", "Money that a person must look at: open exceptions."
+        )
+
+    def _add_outbox(self, topics: Sequence[str]) -> None:
+        self.messages_published = self._counter(
+            "payments_messages_published_total",
             "Messages that the broker has taken.",
-            registry=registry,
+            topic=topics,
         )
-        self.outbox_refused = Counter(
-            "payments_outbox_refused_total",
-            "Messages that the broker will never take; their payment waits for an operator.",
-            registry=registry,
+        self.publish_failures = self._counter(
+            "payments_publish_failures_total",
+            "Messages that the broker did not take: unavailable ones are sent again, refused ones "
+            "wait for an operator.",
+            topic=topics,
+            reason=PUBLISH_FAILURES,
         )
-        self.outbox_pending = Gauge(
-            "payments_outbox_pending",
-            "Messages that wait in the outbox.",
-            registry=registry,
+        self.outbox_pending = self._gauge(
+            "payments_outbox_pending", "Messages that wait in the outbox."
         )
-        self.outbox_age = Gauge(
+        self.outbox_age = self._gauge(
             "payments_outbox_oldest_age_seconds",
             "Age of the oldest message that waits in the outbox, in seconds.",
-            registry=registry,
         )
-        self.consumer_lag = Gauge(
-            "payments_consumer_lag",
-            "Messages that wait for this consumer, by topic and partition.",
-            ["topic", "partition"],
-            registry=registry,
+
+    def _add_workers(self) -> None:
+        self._consumer_lag = Watched(
+            self.registry,
+            "payments_consumer_lag_messages",
+            "Messages of this consumer's partitions that are not handled yet.",
+            kind="gauge",
+            labels=("topic", "partition"),
+            read=dict,
         )
-        self.job_runs = Counter(
+        self.dead_letters = self._counter(
+            "payments_dead_letters_total", "Webhooks that were given up and wait for an operator."
+        )
+        self.job_runs = self._counter(
             "payments_job_items_total",
             "Items that the scheduler's jobs worked on, by outcome.",
-            ["job", "outcome"],
-            registry=registry,
+            job=JOBS,
+            outcome=JOB_OUTCOMES,
         )
-        self.build_info = Gauge(
-            "payments_build_info", "The version that runs.", ["version"], registry=registry
+        self.job_seconds = self._histogram(
+            "payments_job_duration_seconds",
+            "Time of one run of a scheduler's job over all that was due, in seconds.",
+            JOB_BUCKETS,
+            job=JOBS,
+            outcome=JOB_OUTCOMES,
         )
-        self._create_series(version, operations)
 
-    def _create_series(self, version: str, operations: tuple[str, ...]) -> None:
-        self.build_info.labels(version).set(1)
-        for operation in operations:
-            self.http_seconds.labels(operation)
-            self.contract_violations.labels(operation)
-            for status in STATUS_CLASSES:
-                self.http_requests.labels(operation, status)
-        for outcome in WEBHOOK_OUTCOMES:
-            self.webhooks.labels(outcome)
-        for operation in PROVIDER_OPERATIONS:
-            self.provider_seconds.labels(operation)
-            for outcome in PROVIDER_OUTCOMES:
-                self.provider_calls.labels(operation, outcome)
-        for job in JOBS:
-            for outcome in ("ok", "failed"):
-                self.job_runs.labels(job, outcome)
+    def watch_lag(self, read: Callable[[], Mapping[tuple[str, int], int]]) -> None:
+        """Take the consumer's lag from `Subscriber.lag` at each scrape: never stale."""
+        self._consumer_lag.read = lambda: {
+            (topic, str(partition)): lag for (topic, partition), lag in read().items()
+        }
+
+    def watch_contract_checks(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Take the counts of contract checks, by `CONTRACT_VERDICTS`, at each scrape."""
+        self._contract_checks.read = lambda: {
+            (verdict,): read().get(verdict, 0) for verdict in CONTRACT_VERDICTS
+        }
+
+    def _counter(self, name: str, documentation: str, **labels: Sequence[str]) -> Counter:
+        return _with_series(
+            Counter(name, documentation, list(labels), registry=self.registry), labels
+        )
+
+    def _gauge(self, name: str, documentation: str, **labels: Sequence[str]) -> Gauge:
+        return _with_series(
+            Gauge(name, documentation, list(labels), registry=self.registry), labels
+        )
+
+    def _histogram(
+        self, name: str, documentation: str, buckets: Sequence[float], **labels: Sequence[str]
+    ) -> Histogram:
+        histogram = Histogram(
+            name, documentation, list(labels), buckets=buckets, registry=self.registry
+        )
+        return _with_series(histogram, labels)
+
+
+def _with_series(metric: _Any, labels: Mapping[str, Sequence[str]]) -> _Any:
+    """Create the series of every combination of the labels' values."""
+    if labels:
+        for values in product(*labels.values()):
+            metric.labels(*values)
+    return metric

@@ -114,8 +114,7 @@ class Relay:
                 await outbox.mark_refused(session, row.id, reason)
 
         await self._database.transact(mark)
-        self._metrics.outbox_published.inc(len(published))
-        self._metrics.outbox_refused.inc(len(refused))
+        self._count(batch, results)
         for row, reason in refused:
             log.error("relay.message_refused", message_id=row.message_id, reason=reason)
         failed = len(batch) - len(published) - len(refused)
@@ -123,6 +122,14 @@ class Relay:
             log.warning("relay.broker_unavailable", messages=failed)
             await asyncio.sleep(TROUBLE_SECONDS)
         return len(published)
+
+    def _count(self, batch: Sequence[PendingMessage], results: Sequence[Exception | None]) -> None:
+        for row, error in zip(batch, results, strict=True):
+            if error is None:
+                self._metrics.messages_published.labels(row.topic).inc()
+            else:
+                reason = "refused" if isinstance(error, MessageRefused) else "unavailable"
+                self._metrics.publish_failures.labels(row.topic, reason).inc()
 
     async def _keep_shards(self) -> None:
         """Renew our leases, and take shards up to our fair share, now and then."""

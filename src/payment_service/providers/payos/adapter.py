@@ -32,6 +32,7 @@ from payment_service.providers.provider import (
     VerifiedWebhook,
     WebhookReport,
 )
+from payment_service.telemetry import tracing
 
 NAME = "payos"
 CONNECTIONS_MAX = 100
@@ -174,6 +175,7 @@ async def open_provider(
         follow_redirects=False,
         trust_env=False,
     ) as http:
+        tracing.trace_http_client(http)
         payment = PayOSClient(http, settings.payment, on_call=on_call)
         payout = None
         if settings.payout is not None:

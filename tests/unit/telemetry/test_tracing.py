@@ -1,0 +1,108 @@
+"""One payment is one trace, across the outbox and the broker; and nothing at all when off."""
+
+import io
+import json
+import logging
+import re
+
+import pytest
+import structlog
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+
+from payment_service.telemetry import logging as service_logging, tracing
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Trace into memory. The global provider can be set once only, so the tracer is exchanged."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "TRACER", provider.get_tracer("test"))
+    return exporter
+
+
+def test_without_a_collector_nothing_is_traced(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    app = object()
+
+    assert tracing.configure("payment-service", {}) is False
+    assert tracing.trace_asgi(app) is app
+    tracing.trace_engine(object())
+    tracing.trace_http_client(object())
+    with tracing.span("work"):
+        assert tracing.current_traceparent() is None
+        assert tracing.current_ids() is None
+        assert tracing.headers() == {}
+    tracing.flush()
+
+
+def test_a_span_belongs_to_the_trace_that_its_message_carries(spans: InMemorySpanExporter):
+    with tracing.span("process", SpanKind.CONSUMER, parent={"traceparent": TRACEPARENT, "x": "y"}):
+        pass
+    with tracing.span("process", SpanKind.CONSUMER, parent=TRACEPARENT):
+        pass
+
+    for span in spans.get_finished_spans():
+        assert f"{span.context.trace_id:032x}" == TRACE_ID
+        assert f"{span.parent.span_id:016x}" == "00f067aa0ba902b7"
+        assert span.kind is SpanKind.CONSUMER
+
+
+def test_the_current_trace_goes_out_as_a_traceparent_and_comes_back(spans: InMemorySpanExporter):
+    with tracing.span("create payments.events", SpanKind.PRODUCER):
+        sent = tracing.current_traceparent()
+        assert tracing.headers()["traceparent"] == sent
+    with tracing.span("process payments.events", SpanKind.CONSUMER, parent=sent):
+        pass
+
+    create, process = spans.get_finished_spans()
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", sent)
+    assert process.parent.span_id == create.context.span_id
+    assert process.context.trace_id == create.context.trace_id
+
+
+@pytest.mark.parametrize("bad", ["", "nonsense", "00-0-0-0", "\x00" * 55, "00-" + "0" * 52])
+def test_an_invalid_traceparent_is_harmless(spans: InMemorySpanExporter, bad: str):
+    with tracing.span("outer"), tracing.span("process", parent={"traceparent": bad}, links=[bad]):
+        pass
+
+    process, outer = spans.get_finished_spans()
+    assert process.links == ()
+    assert process.context.trace_id != outer.context.trace_id
+
+
+def test_a_span_links_to_the_traces_that_it_serves(spans: InMemorySpanExporter):
+    with tracing.span("send payments.events", SpanKind.CLIENT, links=[TRACEPARENT]):
+        pass
+
+    (span,) = spans.get_finished_spans()
+    assert [f"{link.context.trace_id:032x}" for link in span.links] == [TRACE_ID]
+    assert span.parent is None
+
+
+@pytest.mark.usefixtures("spans")
+def test_log_lines_name_the_trace():
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    service_logging.configure("INFO", stream)
+    try:
+        with tracing.span("process", parent=TRACEPARENT):
+            service_logging.get_logger("ours").info("e")
+            logging.getLogger("theirs").warning("e")
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+        logging.captureWarnings(capture=False)
+        structlog.reset_defaults()
+
+    for line in map(json.loads, stream.getvalue().splitlines()):
+        assert line["trace_id"] == TRACE_ID
+        assert re.fullmatch(r"[0-9a-f]{16}", line["span_id"])
