@@ -92,11 +92,12 @@ async def test_unit_that_always_loses_gives_up(database: Database) -> None:
         await database.transact(work)
 
 
-async def test_missing_database_is_told_as_such(tmp_path) -> None:
-    (tmp_path / "folder").mkdir()
-    async with Database.open(f"sqlite+aiosqlite:///{tmp_path}/folder") as database:
+async def test_missing_database_is_told_as_such() -> None:
+    async with Database.open("mysql+asyncmy://nobody:nothing@127.0.0.1:1/none") as database:
         with pytest.raises(StorageUnavailable):
             await database.check()
+        with pytest.raises(StorageUnavailable):
+            await database.transact(lambda session: take(session, "a"))
 
 
 async def test_times_keep_their_microseconds_and_their_zone(database: Database) -> None:
