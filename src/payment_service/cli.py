@@ -153,7 +153,8 @@ async def _webhooks(service: Service, options: argparse.Namespace) -> int:
 async def _reconcile(service: Service, options: argparse.Namespace) -> int:
     """Ask the provider about payments now, instead of when they are due."""
     await service.database.transact(
-        lambda session: payments.make_due(session, options.payment_id, now=service.clock())
+        "reconcile.make_due",
+        lambda session: payments.make_due(session, options.payment_id, now=service.clock()),
     )
     await check_payment(service.database, service.provider, service.clock, options.payment_id)
     print(f"{options.payment_id} was compared with the provider")

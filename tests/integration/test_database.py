@@ -44,7 +44,7 @@ async def test_failed_unit_leaves_nothing(database: Database) -> None:
         raise ValueError("undo me")
 
     with pytest.raises(ValueError, match="undo me"):
-        await database.transact(work)
+        await database.transact("test", work)
 
     assert await count(database) == 0
 
@@ -58,12 +58,12 @@ async def test_unit_finishes_although_its_caller_is_cancelled(database: Database
         await go_on.wait()
         await take(session, "a")
 
-    caller = asyncio.create_task(database.transact(work))
+    caller = asyncio.create_task(database.transact("test", work))
     await entered.wait()
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
     go_on.set()
-    await database.transact(lambda session: take(session, "b"))
+    await database.transact("test", lambda session: take(session, "b"))
 
     assert caller.cancelled()
     assert await count(database) == 2
@@ -80,7 +80,7 @@ async def test_unit_that_lost_a_race_is_run_again(database: Database) -> None:
             raise Repeat
         return tries
 
-    assert await database.transact(work) == 3
+    assert await database.transact("test", work) == 3
     assert await count(database) == 1
 
 
@@ -89,7 +89,7 @@ async def test_unit_that_always_loses_gives_up(database: Database) -> None:
         raise Repeat
 
     with pytest.raises(ConcurrentUpdate):
-        await database.transact(work)
+        await database.transact("test", work)
 
 
 async def test_missing_database_is_told_as_such() -> None:
@@ -97,11 +97,11 @@ async def test_missing_database_is_told_as_such() -> None:
         with pytest.raises(StorageUnavailable):
             await database.check()
         with pytest.raises(StorageUnavailable):
-            await database.transact(lambda session: take(session, "a"))
+            await database.transact("test", lambda session: take(session, "a"))
 
 
 async def test_times_keep_their_microseconds_and_their_zone(database: Database) -> None:
-    await database.transact(lambda session: take(session, "a"))
+    await database.transact("test", lambda session: take(session, "a"))
 
     held = await database.read(lambda s: leases.count_live(s, "a", now=NOW + LEASE))
     almost = NOW + LEASE - timedelta(microseconds=1)
@@ -118,7 +118,7 @@ async def claim(
     database: Database, asked: IdempotentRequest, now: datetime = NOW
 ) -> Claim | StoredResponse:
     return await database.transact(
-        lambda session: idempotency.claim(session, asked, resource_id="r", now=now)
+        "test", lambda session: idempotency.claim(session, asked, resource_id="r", now=now)
     )
 
 
@@ -145,7 +145,7 @@ async def test_answer_is_kept_byte_for_byte(database: Database) -> None:
     assert isinstance(held, Claim)
     answer = StoredResponse(201, {"location": "/x"}, b'{"\xc3\xa9": 1}')
 
-    await database.transact(lambda s: idempotency.complete(s, held, answer, now=NOW))
+    await database.transact("test", lambda s: idempotency.complete(s, held, answer, now=NOW))
 
     assert await claim(database, request()) == answer
 
@@ -162,7 +162,7 @@ async def test_dead_request_is_taken_over_and_its_zombie_cannot_answer(
 
     with pytest.raises(IdempotencyInProgress):
         await database.transact(
-            lambda s: idempotency.complete(s, first, StoredResponse(200, {}, b""), now=NOW)
+            "test", lambda s: idempotency.complete(s, first, StoredResponse(200, {}, b""), now=NOW)
         )
 
 
@@ -171,11 +171,11 @@ async def test_old_answers_are_forgotten_and_unfinished_ones_are_not(database: D
     await claim(database, request("open"))
     assert isinstance(done, Claim)
     await database.transact(
-        lambda s: idempotency.complete(s, done, StoredResponse(200, {}, b""), now=NOW)
+        "test", lambda s: idempotency.complete(s, done, StoredResponse(200, {}, b""), now=NOW)
     )
     later = NOW + timedelta(days=31)
 
-    purged = await database.transact(lambda s: idempotency.purge(s, now=later, limit=10))
+    purged = await database.transact("test", lambda s: idempotency.purge(s, now=later, limit=10))
 
     assert purged == 1
     assert await count(database, "idempotency_keys") == 1
@@ -184,7 +184,7 @@ async def test_old_answers_are_forgotten_and_unfinished_ones_are_not(database: D
 async def test_lease_has_one_owner_until_it_ends(database: Database) -> None:
     async def acquire(owner: str, now: datetime) -> bool:
         return await database.transact(
-            lambda s: leases.acquire(s, "job", owner=owner, now=now, duration=LEASE)
+            "test", lambda s: leases.acquire(s, "job", owner=owner, now=now, duration=LEASE)
         )
 
     assert await acquire("a", NOW)
@@ -196,6 +196,7 @@ async def test_lease_has_one_owner_until_it_ends(database: Database) -> None:
 
 async def add_message(database: Database, key: str, number: int) -> None:
     await database.transact(
+        "test",
         lambda s: outbox.add(s, topic="t", message_key=key, message_id=f"m{number}",
                              payload=b"x", headers={}, at=NOW)
     )  # fmt: skip
@@ -212,7 +213,7 @@ async def test_outbox_keeps_order_and_blocks_only_the_refused_key(database: Data
 
     before = await pending()
     first = (await database.read(lambda s: outbox.list_pending(s, shards, limit=1)))[0]
-    await database.transact(lambda s: outbox.mark_refused(s, first.id, "too large"))
+    await database.transact("test", lambda s: outbox.mark_refused(s, first.id, "too large"))
 
     assert before == ["m0", "m1", "m2", "m3"]
     assert await pending() == ["m1", "m3"]

@@ -25,7 +25,7 @@ async def one(database: Database, query: str) -> Any:
         result = await session.execute(text(query))
         return result.scalar() if result.returns_rows else None
 
-    return await database.transact(ask)
+    return await database.transact("test", ask)
 
 
 async def test_sessions_are_strict_utc_and_read_committed(database: Database) -> None:
@@ -44,7 +44,7 @@ async def test_tls_is_used_and_checked(mysql_server: Any, mode: str) -> None:
                 await database.check()
             return
         shown = await database.transact(
-            lambda session: session.execute(text("SHOW SESSION STATUS LIKE 'Ssl_version'"))
+            "test", lambda session: session.execute(text("SHOW SESSION STATUS LIKE 'Ssl_version'"))
         )
 
     assert shown.one()[1].startswith("TLSv1")
@@ -71,8 +71,8 @@ async def test_deadlock_is_repeated_until_both_have_worked(database: Database) -
         await session.execute(text(f"UPDATE t SET n = n + 1 WHERE id = {second}"))
 
     await asyncio.gather(
-        database.transact(lambda session: add(session, 1, 2)),
-        database.transact(lambda session: add(session, 2, 1)),
+        database.transact("test", lambda session: add(session, 1, 2)),
+        database.transact("test", lambda session: add(session, 2, 1)),
     )
 
     assert tries == 3
@@ -99,9 +99,9 @@ async def test_every_wait_ends_when_the_pool_is_empty(mysql_server: Any) -> None
             entered.set()
             await leave.wait()
 
-        holding = asyncio.create_task(database.transact(hold))
+        holding = asyncio.create_task(database.transact("test", hold))
         await entered.wait()
         with pytest.raises(StorageUnavailable):
-            await database.transact(lambda session: session.execute(text("SELECT 1")))
+            await database.transact("test", lambda session: session.execute(text("SELECT 1")))
         leave.set()
         await holding

@@ -15,6 +15,7 @@ from openapi_runtime.endpoint import Hooks
 from openapi_runtime.operations import Context
 from openapi_runtime.problems import Problem
 from openapi_runtime.routing import exception_handlers
+from payment_service import failpoints
 from payment_service.api.auth import Security, TokenVerifier
 from payment_service.api.payments import PaymentHandlers
 from payment_service.api.problems import problem_of
@@ -82,6 +83,7 @@ def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[
 
     def on_response(context: Context, status: int, seconds: float) -> None:
         operation = context.operation
+        failpoints.passed(f"answer.{operation.id}:after")
         metrics.http_requests.labels(operation.id, f"{status // 100}xx").inc()
         metrics.http_seconds.labels(operation.id).observe(seconds)
         fields: dict[str, Any] = {"operation": operation.id, "status": status}

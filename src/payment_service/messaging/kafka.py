@@ -1,7 +1,7 @@
 """Kafka behind the broker interface: topics and readiness; see its two halves beside this file."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from payment_service.messaging.topics import TOPICS, Topic
 
 CHECK_TIMEOUT_SECONDS = 2.0
 CREATE_TIMEOUT_SECONDS = 20.0
+ASK_AGAIN_SECONDS = 0.2
 CLOSE_TIMEOUT_SECONDS = 2.0
 REPLICAS_FOR_SPARE = 3  # from here on a write can wait for two replicas while one is away
 
@@ -45,17 +46,7 @@ class KafkaBroker:
         Raises:
             BrokerUnavailable: Kafka does not answer, or does not let us.
         """
-        async with self._admin(CREATE_TIMEOUT_SECONDS) as admin:
-            existing = set(await admin.list_topics())
-            missing = [self._new(topic) for topic in self._topics if topic.name not in existing]
-            if not missing:
-                return
-            answer = await admin.create_topics(missing)
-            for name, code, *_ in answer.topic_errors:
-                if code not in {0, TopicAlreadyExistsError.errno}:  # somebody may have been faster
-                    raise BrokerUnavailable(
-                        f"Kafka did not create {name}: {for_code(code).__name__}"
-                    )
+        await self._ask(CREATE_TIMEOUT_SECONDS, self._create_missing)
 
     async def check(self) -> None:
         """Return if Kafka answers within two seconds.
@@ -63,8 +54,7 @@ class KafkaBroker:
         Raises:
             BrokerUnavailable: It does not.
         """
-        async with self._admin(CHECK_TIMEOUT_SECONDS) as admin:
-            await admin.list_topics()
+        await self._ask(CHECK_TIMEOUT_SECONDS, lambda admin: admin.list_topics())
 
     async def close(self) -> None:
         """Disconnect."""
@@ -83,22 +73,50 @@ class KafkaBroker:
             },
         )
 
+    async def _create_missing(self, admin: AIOKafkaAdminClient) -> None:
+        existing = set(await admin.list_topics())
+        missing = [self._new(topic) for topic in self._topics if topic.name not in existing]
+        if not missing:
+            return
+        answer = await admin.create_topics(missing)
+        for name, code, *_ in answer.topic_errors:
+            if code not in {0, TopicAlreadyExistsError.errno}:  # somebody may have been faster
+                raise BrokerUnavailable(f"Kafka did not create {name}: {for_code(code).__name__}")
+
+    async def _ask(
+        self, seconds: float, question: Callable[[AIOKafkaAdminClient], Awaitable[object]]
+    ) -> None:
+        """Ask Kafka something, again and again for some seconds.
+
+        A broker that has just come back lets clients connect before it knows of itself: its first
+        metadata names no broker, and the client gives up at once (`NodeNotReadyError`).
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline), self._admin(seconds) as admin:
+                    await question(admin)
+            except (KafkaError, OSError, TimeoutError) as error:
+                if loop.time() + ASK_AGAIN_SECONDS >= deadline:
+                    kind = type(error).__name__
+                    raise BrokerUnavailable(f"Kafka does not answer: {kind}") from error
+            else:
+                return
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+
     @asynccontextmanager
     async def _admin(self, timeout_seconds: float) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(
+            **self._settings.client_options(),
+            client_id=self._client_id,
+            request_timeout_ms=round(timeout_seconds * 1000),
+        )
         try:
-            admin = AIOKafkaAdminClient(
-                **self._settings.client_options(),
-                client_id=self._client_id,
-                request_timeout_ms=round(timeout_seconds * 1000),
-            )
-            try:
-                async with asyncio.timeout(timeout_seconds):
-                    await admin.start()
-                    yield admin
-            finally:
-                await ends_within(CLOSE_TIMEOUT_SECONDS, admin.close())
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(f"Kafka does not answer: {type(error).__name__}") from error
+            await admin.start()
+            yield admin
+        finally:
+            await ends_within(CLOSE_TIMEOUT_SECONDS, admin.close())
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from payment_service import failpoints
 from payment_service.messaging.bounded import ends_within
 from payment_service.messaging.broker import Handler
 from payment_service.messaging.kafka_lane import RECORDS_MAX, Lane
@@ -152,7 +153,8 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             return
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
-                await self._consumer.commit(reached)
+                with failpoints.effect("consumer.commit_offsets"):
+                    await self._consumer.commit(reached)
         except (CommitFailedError, IllegalStateError):
             # The partitions are no longer ours: somebody handles these messages again, harmlessly.
             log.warning("kafka.commit_lost", partitions=len(reached))

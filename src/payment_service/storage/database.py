@@ -9,7 +9,7 @@ it must have no effect but through its session.
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
 from sqlalchemy import text
@@ -21,6 +21,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from payment_service import failpoints
 from payment_service.domain.errors import ConcurrentUpdate, StorageUnavailable
 from payment_service.storage import engines
 from payment_service.storage.faults import is_disconnect, is_transient
@@ -63,14 +64,18 @@ class Database:
             await reader.dispose()
             await engine.dispose()
 
-    async def transact(self, work: Callable[[Session], Awaitable[T]]) -> T:
+    async def transact(self, name: str, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run `work` in one transaction: committed when it returns, rolled back when it raises.
+
+        Args:
+            name: Of this unit, unique in the service: its commit is the failpoint `commit.<name>`.
+            work: The unit.
 
         Raises:
             StorageUnavailable: The database does not answer, or stays busy.
-        ConcurrentUpdate: The unit lost every race.
+            ConcurrentUpdate: The unit lost every race.
         """
-        return await self._shielded(self._repeat(work, self._write_once))
+        return await self._shielded(self._repeat(work, lambda unit: self._write_once(name, unit)))
 
     async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run `work` on a session that must not write.
@@ -88,12 +93,12 @@ class Database:
         """
         await self.read(lambda session: session.execute(text("SELECT 1")))
 
-    async def _write_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        if self._turn is None:
-            async with self._writers.begin() as session:
-                return await work(session)
-        async with self._turn, self._writers.begin() as session:
-            return await work(session)
+    async def _write_once(self, name: str, work: Callable[[Session], Awaitable[T]]) -> T:
+        async with self._turn or nullcontext(), self._writers() as session:
+            result = await work(session)
+            with failpoints.effect(f"commit.{name}"):
+                await session.commit()
+            return result
 
     async def _read_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
         async with self._readers() as session:

@@ -46,7 +46,7 @@ async def apply_webhook(
             await _apply_transfer(session, webhook, report.transfer, clock)
         return webhook.status
 
-    return await database.transact(apply)
+    return await database.transact("apply_webhook", apply)
 
 
 async def postpone_webhook(
@@ -65,7 +65,7 @@ async def postpone_webhook(
             webhook.next_check_at = clock() + RETRY_DELAY * 2 ** (webhook.attempts - 1)
         return webhook.status
 
-    return await database.transact(postpone)
+    return await database.transact("postpone_webhook", postpone)
 
 
 async def _apply_transfer(

@@ -60,19 +60,21 @@ async def cancel_payment(
         ProviderError: Nothing is decided; the same key goes on where this request stopped.
     """
     cancellation = _Cancellation(clock, command, render, render_error)
-    claimed = await database.transact(cancellation.claim)
+    claimed = await database.transact("cancel_payment.claim", cancellation.claim)
     if isinstance(claimed, Answer):
         return claimed
     try:
         closed = await _close(provider, claimed.order_code, command.reason)
         answer = await database.transact(
-            lambda session: cancellation.record(session, claimed.claim, closed)
+            "cancel_payment.record",
+            lambda session: cancellation.record(session, claimed.claim, closed),
         )
         if answer is None:
             raise OutcomeUnknown("the provider has not closed the link")
     except ProviderError:
         await database.transact(
-            lambda session: idempotency.release(session, claimed.claim, now=clock())
+            "cancel_payment.release",
+            lambda session: idempotency.release(session, claimed.claim, now=clock()),
         )
         raise
     return answer

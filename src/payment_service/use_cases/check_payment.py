@@ -55,7 +55,7 @@ async def check_payment(
         overdue = payment.status == PaymentStatus.PENDING and now >= payment.expires_at
         return _Due(attempt.order_code, overdue)
 
-    due = await database.transact(take)
+    due = await database.transact("check_payment.take", take)
     if due is None:
         return
     seen = await _ask(provider, due)
@@ -74,7 +74,7 @@ async def check_payment(
             # The provider never had the link: there is nothing to be paid.
             await close_unpaid(session, payment, attempt, EXPIRED, actor=ACTOR, now=now)
 
-    await database.transact(record)
+    await database.transact("check_payment.record", record)
 
 
 async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment | None:

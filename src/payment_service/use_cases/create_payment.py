@@ -91,14 +91,15 @@ async def create_payment(
         IdempotencyKeyReused, IdempotencyInProgress: See there.
     """
     creation = _Creation(database, provider, clock, command, render, render_error)
-    reserved = await database.transact(creation.reserve)
+    reserved = await database.transact("create_payment.reserve", creation.reserve)
     if isinstance(reserved, Answer):
         return reserved
     try:
         return await creation.open_link(reserved)
     except ProviderError:
         await database.transact(
-            lambda session: idempotency.release(session, reserved.claim, now=clock())
+            "create_payment.release",
+            lambda session: idempotency.release(session, reserved.claim, now=clock()),
         )
         raise
 
@@ -224,7 +225,7 @@ class _Creation:
             await payments.add(session, following)
             return _Reserved(reserved.claim, payment, following)
 
-        return await self._database.transact(record)
+        return await self._database.transact("create_payment.settle_found", record)
 
     async def _record(self, reserved: _Reserved, checkout: Checkout | None) -> Answer:
         async def record(session: Session) -> Answer:
@@ -242,7 +243,7 @@ class _Creation:
                 await announce(session, payment, attempt, self._created(payment), now=now)
             return await self._answer(session, reserved.claim, self._render(payment, attempt))
 
-        return await self._database.transact(record)
+        return await self._database.transact("create_payment.record", record)
 
     async def _record_refusal(self, reserved: _Reserved, refusal: RequestRejected) -> Answer:
         error = PaymentRejected("The provider refused the payment.", refusal.provider_code)
@@ -261,7 +262,7 @@ class _Creation:
             )
             return await self._answer(session, reserved.claim, self._render_error(error))
 
-        return await self._database.transact(record)
+        return await self._database.transact("create_payment.record_refusal", record)
 
     async def _check_order_reference(self, session: Session) -> None:
         live = await payments.find_live_by_order(

@@ -93,7 +93,7 @@ async def create_refund(
         await idempotency.complete(session, claim, response, now=now)
         return Answer(response, replayed=False)
 
-    return await database.transact(reserve)
+    return await database.transact("create_refund.reserve", reserve)
 
 
 async def _reserve(

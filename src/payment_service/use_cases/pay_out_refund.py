@@ -69,7 +69,7 @@ async def pay_out_refund(
         refund.checks += 1
         return due
 
-    due = await database.transact(take)
+    due = await database.transact("pay_out_refund.take", take)
     if due is None:
         return
     try:
@@ -86,7 +86,7 @@ async def pay_out_refund(
         else:
             await _record_state(session, payment, refund, seen, clock)
 
-    await database.transact(record)
+    await database.transact("pay_out_refund.record", record)
 
 
 async def _lock(session: Session, refund_id: str) -> tuple[Payment, Refund]:

@@ -47,7 +47,8 @@ async def receive_webhook(
             await _keep_evidence(database, provider, clock, body)
         raise
     return await database.transact(
-        lambda session: _store(session, provider.name, verified, body, clock)
+        "receive_webhook.store",
+        lambda session: _store(session, provider.name, verified, body, clock),
     )
 
 
@@ -102,4 +103,4 @@ async def _keep_evidence(
             next_check_at=None,
         )
 
-    await database.transact(keep)
+    await database.transact("receive_webhook.keep_evidence", keep)

@@ -39,4 +39,4 @@ async def replay_webhook(database: Database, clock: Clock, webhook_id: str) -> N
             at=now,
         )
 
-    await database.transact(replay)
+    await database.transact("replay_webhook", replay)

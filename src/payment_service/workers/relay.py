@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from math import ceil
 
+from payment_service import failpoints
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import StorageUnavailable
 from payment_service.messaging.broker import Message, MessageRefused, Publisher
@@ -81,7 +82,8 @@ class Relay:
         )
         if not batch:
             return 0
-        results = await self._publisher.publish([_message(row) for row in batch])
+        with failpoints.effect("relay.publish"):
+            results = await self._publisher.publish([_message(row) for row in batch])
         return await self._record(batch, results)
 
     async def _run_guarded(self) -> float:
@@ -113,7 +115,7 @@ class Relay:
             for row, reason in refused:
                 await outbox.mark_refused(session, row.id, reason)
 
-        await self._database.transact(mark)
+        await self._database.transact("relay.mark", mark)
         self._count(batch, results)
         for row, reason in refused:
             log.error("relay.message_refused", message_id=row.message_id, reason=reason)
@@ -161,7 +163,7 @@ class Relay:
                     mine.append(shard)
             return mine
 
-        self._shards = await self._database.transact(keep)
+        self._shards = await self._database.transact("relay.keep_shards", keep)
         self._renew_at = now + RENEW_SECONDS
 
     async def _measure(self) -> None:
@@ -181,7 +183,7 @@ class Relay:
     async def _release(self) -> None:
         try:
             await self._database.transact(
-                lambda session: leases.release(session, owner=self._owner)
+                "relay.release", lambda session: leases.release(session, owner=self._owner)
             )
         except StorageUnavailable:
             log.warning("relay.leases_left")  # they run out by themselves

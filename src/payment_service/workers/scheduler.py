@@ -103,9 +103,10 @@ class Scheduler:
 
     async def _is_active(self) -> bool:
         return await self._database.transact(
+            "scheduler.lease",
             lambda session: leases.acquire(
                 session, LEASE_NAME, owner=self._owner, now=self._clock(), duration=LEASE
-            )
+            ),
         )
 
     async def _run_job(self, job: Job) -> int:
@@ -140,19 +141,21 @@ class Scheduler:
         self._housekeeping_at = now + HOUSEKEEPING_SECONDS
         at = self._clock()
         forgotten = await self._database.transact(
-            lambda session: idempotency.purge(session, now=at, limit=PURGE_MAX)
+            "scheduler.purge_keys",
+            lambda session: idempotency.purge(session, now=at, limit=PURGE_MAX),
         )
         forgotten += await self._database.transact(
+            "scheduler.purge_outbox",
             lambda session: outbox.purge(
                 session, published_before=at - OUTBOX_KEPT, limit=PURGE_MAX
-            )
+            ),
         )
         self._metrics.job_runs.labels("housekeeping", "ok").inc(forgotten)
 
     async def _release(self) -> None:
         try:
             await self._database.transact(
-                lambda session: leases.release(session, owner=self._owner)
+                "scheduler.release", lambda session: leases.release(session, owner=self._owner)
             )
         except StorageUnavailable:
             log.warning("scheduler.lease_left")  # it runs out by itself

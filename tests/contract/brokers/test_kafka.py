@@ -78,6 +78,19 @@ async def test_a_broker_that_is_down_at_the_start_is_waited_for(
 
 
 @pytest.mark.slow
+async def test_topics_are_made_while_the_broker_is_coming_back(
+    kafka: KafkaBroker, kafka_server, topic: str
+):
+    await asyncio.to_thread(kafka_server.kill)
+    coming_back = asyncio.create_task(asyncio.to_thread(kafka_server.start))
+
+    await kafka.ensure_topics()
+
+    await coming_back
+    assert await kafka.publisher.publish(messages(topic, "a")) == [None]
+
+
+@pytest.mark.slow
 async def test_nothing_is_lost_or_out_of_order_when_the_broker_dies_in_the_middle(
     kafka: KafkaBroker, kafka_server, topic: str
 ):

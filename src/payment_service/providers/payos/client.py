@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from payment_service import failpoints
 from payment_service.providers.payos import signature
 from payment_service.providers.payos.settings import Credentials
 from payment_service.providers.provider import (
@@ -126,7 +127,7 @@ class PayOSClient:
         outcome = "ok"
         try:
             return await self._repeat(
-                lambda: self._once(method, path, body, query, headers, signed_by),
+                lambda: self._once(operation, method, path, body, query, headers, signed_by),
                 may_repeat=may_repeat,
                 deadline=started + DEADLINE_SECONDS,
             )
@@ -156,6 +157,7 @@ class PayOSClient:
 
     async def _once(
         self,
+        operation: str,
         method: str,
         path: str,
         body: dict[str, Any] | None,
@@ -178,7 +180,8 @@ class PayOSClient:
         )
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-                response, content = await self._send(request)
+                with failpoints.effect(f"provider.{operation}"):
+                    response, content = await self._send(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise RequestNotSent("payOS cannot be reached") from error
         except (TimeoutError, httpx.TimeoutException) as error:
