@@ -38,13 +38,19 @@ def simulator(shared_simulator: Simulator) -> Iterator[Simulator]:
     shared_simulator.modes(payout_seconds=0, auto_payouts=True, wallet=10**13)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mysql", marks=pytest.mark.stack)])
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("mysql", marks=pytest.mark.stack),
+        pytest.param("mariadb", marks=pytest.mark.stack),
+    ]
+)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database of each kind that the service runs on."""
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path}/payments.db"
         return
-    server = request.getfixturevalue("mysql_server")
+    server = request.getfixturevalue(f"{request.param}_server")
     name = f"test_{token_hex(8)}"
     yield server.create_database(name)
     server.drop_database(name)
