@@ -1,10 +1,11 @@
 """A private Apache Kafka: one process, broker and controller (KRaft), from its Maven jars."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.stack.cache import build_once, read_pins
-from deploy.stack.command import run
+from deploy.stack.command import Progress, run, silent
 from deploy.stack.download import HERE, provide_jars
 from deploy.stack.kafka_protocol import count_brokers
 from deploy.stack.packages import ensure_program
@@ -20,6 +21,9 @@ PARTITIONS = 4
 CLUSTER_ID = "cGF5bWVudHMtc3RhY2stMQ"
 """Sixteen bytes in URL-safe base64; any will do."""
 
+LISTS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
+"""Settings that are lists: what is given is added to ours."""
+
 JVM_OPTIONS = (
     "-Xms128m",
     "-Xmx384m",
@@ -30,11 +34,22 @@ JVM_OPTIONS = (
 
 
 class KafkaServer(Server):
-    """One Kafka broker; topics appear when they are first used, with four partitions."""
+    """One Kafka broker; topics appear when they are first used, with four partitions.
+
+    Args:
+        properties: Broker settings on top of ours, or instead of them.
+        progress: Told what takes long.
+    """
 
     kind = "kafka"
     start_timeout_seconds = 120.0
     stop_timeout_seconds = 30.0
+
+    def __init__(
+        self, *, properties: Mapping[str, object] | None = None, progress: Progress = silent
+    ) -> None:
+        super().__init__(progress=progress)
+        self._more_properties = properties or {}
 
     @property
     def url(self) -> str:
@@ -61,7 +76,8 @@ class KafkaServer(Server):
     def _format(self, directory: Path) -> None:
         self._progress("Formatting the storage of Kafka ...")
         properties = directory / "server.properties"
-        properties.write_text(_properties(directory, port=1, controller_port=2), encoding="utf-8")
+        settings = _properties(directory, port=1, controller_port=2)
+        properties.write_text(_lines(settings), encoding="utf-8")
         run(
             [
                 *self._jvm(),
@@ -88,7 +104,10 @@ class KafkaServer(Server):
         settings = _properties(
             self.directory, port=self.port, controller_port=self._controller_port
         )
-        properties.write_text(settings, encoding="utf-8")
+        for name, value in self._more_properties.items():
+            # Listeners come on top: the plain one stays for whoever owns the server.
+            settings[name] = f"{settings[name]},{value}" if name in LISTS else value
+        properties.write_text(_lines(settings), encoding="utf-8")
         return [*self._jvm(), "kafka.Kafka", str(properties)]
 
     def _probe(self) -> str:
@@ -97,8 +116,12 @@ class KafkaServer(Server):
         return self._release()
 
 
-def _properties(directory: Path, *, port: int, controller_port: int) -> str:
-    settings = {
+def _lines(settings: Mapping[str, object]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _properties(directory: Path, *, port: int, controller_port: int) -> dict[str, object]:
+    return {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
@@ -130,4 +153,3 @@ def _properties(directory: Path, *, port: int, controller_port: int) -> str:
         "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
         "log.index.size.max.bytes": 1024 * 1024,
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())

@@ -22,25 +22,25 @@ AnyServer = TypeVar("AnyServer", bound=Server)
 
 @pytest.fixture(scope="session")
 def mysql_server() -> Iterator[MySQLServer]:
-    with _started(MySQLServer) as server:
+    with started(MySQLServer()) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDBServer]:
-    with _started(MariaDBServer) as server:
+    with started(MariaDBServer()) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def kafka_server() -> Iterator[KafkaServer]:
-    with _started(KafkaServer) as server:
+    with started(KafkaServer()) as server:
         yield server
 
 
 @contextmanager
-def _started(kind: type[AnyServer]) -> Iterator[AnyServer]:
-    server = kind()
+def started(server: AnyServer) -> Iterator[AnyServer]:
+    """Run a server during a block; skip or fail the test where it cannot be had."""
     try:
         try:
             server.start()
