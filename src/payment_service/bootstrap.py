@@ -22,6 +22,7 @@ from payment_service.domain.clock import Clock, system_clock
 from payment_service.messaging.broker import Broker, Subscriber
 from payment_service.messaging.connect import open_broker
 from payment_service.messaging.topics import TOPICS
+from payment_service.providers.monitor import Monitor
 from payment_service.providers.provider import PaymentProvider
 from payment_service.providers.registry import open_provider
 from payment_service.settings import Settings
@@ -145,14 +146,10 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
         topics=tuple(topic.name for topic in TOPICS),
     )
 
-    def on_call(operation: str, outcome: str, seconds: float) -> None:
-        metrics.provider_calls.labels(operation, outcome).inc()
-        metrics.provider_seconds.labels(operation).observe(seconds)
-
     tracing.configure("payment-service")  # before the engines: they are traced as they are made
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(
-            open_provider(settings.provider, settings.environment, on_call)
+            open_provider(settings.provider, settings.environment, Monitor(metrics))
         )
         database = await stack.enter_async_context(Database.open(settings.database_url))
         broker = await stack.enter_async_context(

@@ -21,6 +21,10 @@ from payment_service.domain.idempotency import (
 
 REPLAYED = "idempotent-replayed"
 
+REQUEST_SECONDS = 12.0
+"""How long a request may work with a provider. Less than half of the lease of its idempotency key,
+and than the time that is left to requests when a process stops; clients rarely wait longer."""
+
 
 def principal_of(context: Context) -> Principal:
     """Return the authenticated caller."""

@@ -13,6 +13,7 @@ from openapi_runtime.endpoint import Hooks
 from openapi_runtime.operations import Context
 from payment_service.api import cursors, views
 from payment_service.api.calls import (
+    REQUEST_SECONDS,
     actor_of,
     error_renderer,
     given,
@@ -26,6 +27,7 @@ from payment_service.domain.errors import NotFound
 from payment_service.domain.idempotency import StoredResponse
 from payment_service.domain.money import Currency, Money
 from payment_service.domain.payment import PaymentStatus
+from payment_service.providers import deadline
 from payment_service.providers.provider import PaymentProvider
 from payment_service.storage import audit, payments
 from payment_service.storage.database import Database, Session
@@ -71,14 +73,15 @@ class PaymentHandlers:
             expires_in=None if seconds is None else timedelta(seconds=seconds),
             metadata=given(body.metadata) or {},
         )
-        answer = await create_payment(
-            self._database,
-            self._provider,
-            self._clock,
-            command,
-            render=self._render_created,
-            render_error=error_renderer(context, self._hooks),
-        )
+        with deadline.within(REQUEST_SECONDS):
+            answer = await create_payment(
+                self._database,
+                self._provider,
+                self._clock,
+                command,
+                render=self._render_created,
+                render_error=error_renderer(context, self._hooks),
+            )
         return send(answer)
 
     async def get_payment(self, context: Context, /, *, payment_id: str) -> routes.GetPaymentResult:
@@ -149,14 +152,15 @@ class PaymentHandlers:
             payment_id=payment_id,
             reason=given(body.reason) if body is not None else None,
         )
-        answer = await cancel_payment(
-            self._database,
-            self._provider,
-            self._clock,
-            command,
-            render=self._render_canceled,
-            render_error=error_renderer(context, self._hooks),
-        )
+        with deadline.within(REQUEST_SECONDS):
+            answer = await cancel_payment(
+                self._database,
+                self._provider,
+                self._clock,
+                command,
+                render=self._render_canceled,
+                render_error=error_renderer(context, self._hooks),
+            )
         return send(answer)
 
     async def get_payment_timeline(

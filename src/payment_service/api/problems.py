@@ -1,5 +1,6 @@
 """One table: what may go wrong inside -> the problem that the caller gets."""
 
+import math
 from collections.abc import Callable
 
 from generated.api.problems import PROBLEM_TYPES
@@ -14,7 +15,8 @@ from payment_service.providers.provider import (
     RequestNotSent,
 )
 
-RETRY_AFTER = {"retry-after": "2"}
+RETRY_AFTER_SECONDS = 2  # where nobody knows better
+RETRY_AFTER_SECONDS_MAX = 86_400
 
 
 def _plain(code: str, **headers: str) -> Callable[[Exception], Problem]:
@@ -22,7 +24,19 @@ def _plain(code: str, **headers: str) -> Callable[[Exception], Problem]:
 
 
 def _retryable(code: str) -> Callable[[Exception], Problem]:
-    return lambda error: Problem(PROBLEM_TYPES[code], detail=str(error), headers=RETRY_AFTER)
+    return lambda error: Problem(
+        PROBLEM_TYPES[code],
+        detail=str(error),
+        headers={"retry-after": str(_seconds_to_wait(error))},
+    )
+
+
+def _seconds_to_wait(error: Exception) -> int:
+    """Say when another try is worth while: what the error knows, in whole seconds, never 0."""
+    seconds: float | None = getattr(error, "retry_after_seconds", None)
+    if seconds is None:
+        return RETRY_AFTER_SECONDS
+    return max(1, math.ceil(min(seconds, RETRY_AFTER_SECONDS_MAX)))
 
 
 def _with(code: str, member: str) -> Callable[[Exception], Problem]:

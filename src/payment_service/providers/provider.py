@@ -3,16 +3,18 @@
 Every trouble of a provider answers one question: did it act?
 
 ProviderError
-├── RequestNotSent      no: it never heard of it (refused connection, open circuit); safe to repeat
+├── RequestNotSent      no: it never heard of it (refused connection); safe to repeat
+│   └── HeldBack            we did not even try: open circuit, pause, no time left
 ├── RequestRejected     no: it heard and definitely refused
 │   └── UnknownReference    it knows no such payment or payout
 ├── ProviderMisconfigured   no: it refused our credentials or signature; ours to repair
 └── OutcomeUnknown      perhaps: no answer, or one that tells nothing; ask, never repeat blindly
-    └── ProviderTimeout     no answer in time
+    ├── ProviderThrottled   it asks for a pause
+    └── ProviderFailing     it is not well: broken connection, error of its own
+        └── ProviderTimeout     no answer in time
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -21,16 +23,40 @@ from typing import Protocol
 from payment_service.domain.money import Money
 
 
-class ProviderError(Exception):
-    """The message names no secret, no payload and no person."""
+class Operation(StrEnum):
+    """What a provider is called for. Each fails and recovers on its own: see `circuit_breaker`."""
 
-    def __init__(self, message: str, *, provider_code: str = "") -> None:
+    CREATE = "create"
+    GET = "get"
+    CANCEL = "cancel"
+    REFUND = "refund"
+    FIND_REFUND = "find_refund"
+    REGISTER_WEBHOOK = "register_webhook"
+
+
+class ProviderError(Exception):
+    """The message names no secret, no payload and no person.
+
+    Args:
+        message: A full thought.
+        provider_code: What the provider said.
+        retry_after_seconds: When it is worth another try, as far as it is known.
+    """
+
+    def __init__(
+        self, message: str, *, provider_code: str = "", retry_after_seconds: float | None = None
+    ) -> None:
         super().__init__(message)
         self.provider_code = provider_code
+        self.retry_after_seconds = retry_after_seconds
 
 
 class RequestNotSent(ProviderError):
     """The provider never heard of the request."""
+
+
+class HeldBack(RequestNotSent):
+    """We did not send the request, for the provider's good or for want of time."""
 
 
 class RequestRejected(ProviderError):
@@ -57,7 +83,15 @@ class OutcomeUnknown(ProviderError):
     """The provider may have acted; find out by asking."""
 
 
-class ProviderTimeout(OutcomeUnknown):
+class ProviderThrottled(OutcomeUnknown):
+    """The provider asks to be left alone for a while; probably it did not act."""
+
+
+class ProviderFailing(OutcomeUnknown):
+    """The provider is not well, whatever was asked: no usable answer, or an error of its own."""
+
+
+class ProviderTimeout(ProviderFailing):
     """The provider did not answer in time."""
 
 
@@ -199,7 +233,7 @@ class ProviderRefund:
 
 
 class PaymentProvider(Protocol):
-    """A payment provider. Calls raise `ProviderError`; each has its own bounded time."""
+    """A payment provider. Calls raise `ProviderError` and end before the `deadline`."""
 
     @property
     def name(self) -> str:
@@ -208,6 +242,13 @@ class PaymentProvider(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What it can do with the present settings."""
+
+    def check_ready(self, operation: Operation) -> None:
+        """Return if a call now has a chance to be sent; for those who would prepare it in vain.
+
+        Raises:
+            HeldBack: It would not be; says when to come back.
+        """
 
     async def create_payment(self, request: CheckoutRequest) -> Checkout:
         """Make a payment link.
@@ -259,21 +300,4 @@ class PaymentProvider(Protocol):
 
         Raises:
             RequestRejected: The provider could not reach the URL.
-        """
-
-
-OnCall = Callable[[str, str, float], None]
-"""Told the operation, its outcome and the seconds it took; see `telemetry.metrics`."""
-
-
-class ProviderFactory(Protocol):
-    """What the entry-point group `payment_service.providers` names."""
-
-    def __call__(
-        self, environment: Mapping[str, str], on_call: OnCall
-    ) -> AbstractAsyncContextManager[PaymentProvider]:
-        """Open the provider with its own settings; `on_call` is told of every call.
-
-        Raises:
-            InvalidSettings: One message per fault, all at once.
         """

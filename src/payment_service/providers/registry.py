@@ -6,15 +6,30 @@ Group `payment_service.providers`; each entry names a `ProviderFactory`.
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import entry_points
+from typing import Protocol
 
 from payment_service.domain.errors import InvalidSettings
-from payment_service.providers.provider import OnCall, PaymentProvider, ProviderFactory
+from payment_service.providers.notices import Notify
+from payment_service.providers.provider import PaymentProvider
 
 GROUP = "payment_service.providers"
 
 
+class ProviderFactory(Protocol):
+    """What the entry-point group names."""
+
+    def __call__(
+        self, environment: Mapping[str, str], notify: Notify
+    ) -> AbstractAsyncContextManager[PaymentProvider]:
+        """Open the provider with its own settings; `notify` is told how its calls go.
+
+        Raises:
+            InvalidSettings: One message per fault, all at once.
+        """
+
+
 def open_provider(
-    name: str, environment: Mapping[str, str], on_call: OnCall
+    name: str, environment: Mapping[str, str], notify: Notify
 ) -> AbstractAsyncContextManager[PaymentProvider]:
     """Open a provider by name.
 
@@ -26,4 +41,4 @@ def open_provider(
         known = ", ".join(sorted(found.names))
         raise InvalidSettings([f"PAYMENTS_PROVIDER must be one of: {known}"])
     factory: ProviderFactory = found[name].load()
-    return factory(environment, on_call)
+    return factory(environment, notify)

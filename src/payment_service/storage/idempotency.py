@@ -37,6 +37,11 @@ class Claim:
     is_new: bool
 
 
+async def is_known(session: Session, request: IdempotentRequest) -> bool:
+    """Tell whether the key was used before, for whatever request."""
+    return await session.get(IdempotencyKey, (request.tenant_id, request.key)) is not None
+
+
 async def claim(
     session: Session, request: IdempotentRequest, *, resource_id: str, now: datetime
 ) -> Claim | StoredResponse:

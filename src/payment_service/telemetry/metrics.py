@@ -29,14 +29,18 @@ WEBHOOK_OUTCOMES = (
 )  # fmt: skip
 IDEMPOTENCY_OUTCOMES = ("executed", "replayed", "resumed", "reused", "in_progress")
 PROVIDER_OPERATIONS = ("create", "get", "cancel", "refund", "find_refund", "register_webhook")
-PROVIDER_OUTCOMES = ("ok", "rejected", "not_sent", "unknown", "misconfigured")
+PROVIDER_OUTCOMES = (
+    "ok", "rejected", "not_sent", "held_back", "unknown", "misconfigured", "abandoned",
+)  # fmt: skip
+CIRCUIT_STATES = ("closed", "half_open", "open")  # by number: 0, 1, 2
+RETRY_OUTCOMES = ("granted", "denied")
 PUBLISH_FAILURES = ("unavailable", "refused")
 CONTRACT_VERDICTS = ("fast", "slow", "crashed")
 COMPONENTS = ("api", "relay", "consumer", "scheduler")
 JOBS = ("payments", "refunds", "webhooks", "housekeeping")
 JOB_OUTCOMES = ("ok", "failed")
 
-_Metric = TypeVar("_Metric", bound=Counter | Histogram)
+_Metric = TypeVar("_Metric", bound=Counter | Gauge | Histogram)
 _Any = TypeVar("_Any", Counter, Gauge, Histogram)
 
 
@@ -149,6 +153,27 @@ class Metrics:
                 CALL_BUCKETS,
                 provider=(provider,),
                 operation=PROVIDER_OPERATIONS,
+            ),
+            provider,
+        )
+        self.provider_circuits = OfProvider(
+            self._gauge(
+                "payments_provider_circuit_state",
+                "Whether calls are let out: 0 all (closed), 1 one at a time (half-open), "
+                "2 none (open).",
+                provider=(provider,),
+                operation=PROVIDER_OPERATIONS,
+            ),
+            provider,
+        )
+        self.provider_retries = OfProvider(
+            self._counter(
+                "payments_provider_retries_total",
+                "Calls that could be tried again safely: granted, or denied because the retry "
+                "budget is exhausted.",
+                provider=(provider,),
+                operation=PROVIDER_OPERATIONS,
+                outcome=RETRY_OUTCOMES,
             ),
             provider,
         )

@@ -32,10 +32,13 @@ from payment_service.providers.provider import (
     Checkout,
     CheckoutRequest,
     CheckoutState,
+    HeldBack,
+    Operation,
     OutcomeUnknown,
     PaymentProvider,
     ProviderError,
     ProviderPayment,
+    RequestNotSent,
     RequestRejected,
     UnknownReference,
 )
@@ -87,10 +90,12 @@ async def create_payment(
     """Create a payment, or return the answer that the same request got before.
 
     Raises:
+        HeldBack: The provider is left alone for now; of a new request nothing is kept.
         ProviderError: Nothing is decided; the same key goes on where this request stopped.
         IdempotencyKeyReused, IdempotencyInProgress: See there.
     """
     creation = _Creation(database, provider, clock, command, render, render_error)
+    await creation.check_ready()
     reserved = await database.transact("create_payment.reserve", creation.reserve)
     if isinstance(reserved, Answer):
         return reserved
@@ -122,6 +127,18 @@ class _Creation:
         self._command = command
         self._render = render
         self._render_error = render_error
+
+    async def check_ready(self) -> None:
+        """Refuse what is new while the provider is left alone: it would spend an order code.
+
+        What is known by its key goes on: the answer may be there, or a link to be looked up.
+        """
+        try:
+            self._provider.check_ready(Operation.CREATE)
+        except HeldBack:
+            request = self._command.request
+            if not await self._database.read(lambda each: idempotency.is_known(each, request)):
+                raise
 
     async def reserve(self, session: Session) -> _Reserved | Answer:
         """Claim the key and put the payment on record, or find what is there already."""
@@ -165,6 +182,10 @@ class _Creation:
                 if asked_before:
                     raise
                 asked_before = True
+            except RequestNotSent as silence:
+                if not asked_before:
+                    raise
+                raise _may_have_acted(silence) from silence
             except RequestRejected as refusal:
                 return await self._record_refusal(reserved, refusal)
         raise OutcomeUnknown("the provider's links for this payment could not be settled")
@@ -189,6 +210,8 @@ class _Creation:
             # Nothing arrived. If an earlier request still does, the provider refuses the second
             # use of the order code: its uniqueness is the lock.
             return None
+        except RequestNotSent as silence:
+            raise _may_have_acted(silence) from silence
 
     async def _settle_found(self, reserved: _Reserved, found: ProviderPayment) -> _Reserved:
         """Decide about a link that an earlier try made.
@@ -319,3 +342,11 @@ class _Creation:
             qr_token=new_token(),
             created_at=now,
         )
+
+
+def _may_have_acted(silence: RequestNotSent) -> OutcomeUnknown:
+    """Answer for an earlier request for the same link: that one was sent."""
+    return OutcomeUnknown(
+        "the provider cannot be asked what became of an earlier request",
+        retry_after_seconds=silence.retry_after_seconds,
+    )

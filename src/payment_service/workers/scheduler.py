@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import StorageUnavailable
+from payment_service.providers import deadline
 from payment_service.providers.provider import PaymentProvider, ProviderError
 from payment_service.storage import idempotency, leases, outbox, payments, refunds, webhooks
 from payment_service.storage.database import Database, Session
@@ -26,6 +27,7 @@ TICK_SECONDS = 0.5
 LEASE_NAME = "scheduler"
 LEASE = timedelta(seconds=15)
 BATCH_MAX = 100
+ITEM_SECONDS = 12.0  # that one item may work with the provider; less than the lease
 CONCURRENCY_MAX = 8  # calls to the provider at a time
 PURGE_MAX = 1000
 OUTBOX_KEPT = timedelta(days=7)
@@ -124,7 +126,8 @@ class Scheduler:
         outcome = "ok"
         with bound(job=job.name, item=item):
             try:
-                await job.do(item)
+                with deadline.within(ITEM_SECONDS):
+                    await job.do(item)
             except ProviderError as error:
                 outcome = "failed"
                 log.warning("job.provider_failed", error=type(error).__name__)

@@ -1,7 +1,8 @@
 """What every provider must do, and the service relies on: one suite, run on each of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -12,14 +13,18 @@ import pytest
 from payment_service.domain.errors import InvalidSettings, WebhookSignatureInvalid
 from payment_service.domain.ids import new_order_code, new_transfer_text
 from payment_service.domain.money import Currency, Money
+from payment_service.providers.circuit_breaker import CALLS_MIN, OPEN_SECONDS_MAX
 from payment_service.providers.fake.adapter import FakeProvider
 from payment_service.providers.provider import (
     CheckoutRequest,
     CheckoutState,
+    HeldBack,
     InsufficientFunds,
+    Operation,
     OutcomeUnknown,
     PaymentProvider,
     PayoutState,
+    ProviderError,
     RefundRequest,
     UnknownReference,
     UnreadableWebhook,
@@ -35,6 +40,7 @@ class World(Protocol):
 
     def pay(self, order_code: int, amount: int | None = None) -> Delivery: ...
     def drain_wallet(self) -> None: ...
+    async def bring_down(self, operation: Operation) -> None: ...
 
 
 @dataclass
@@ -47,10 +53,14 @@ class FakeWorld:
     def drain_wallet(self) -> None:
         self.provider.wallet = 0
 
+    async def bring_down(self, operation: Operation) -> None:
+        self.provider.down_seconds[operation] = 5.0
+
 
 @dataclass
 class PayOSWorld:
     simulator: Simulator
+    provider: PaymentProvider
 
     def pay(self, order_code: int, amount: int | None = None) -> Delivery:
         self.simulator.pay(order_code, amount)
@@ -58,6 +68,13 @@ class PayOSWorld:
 
     def drain_wallet(self) -> None:
         self.simulator.modes(wallet=0)
+
+    async def bring_down(self, operation: Operation) -> None:
+        self.simulator.fault("status", status=500, times=10 * CALLS_MIN)
+        for _ in range(CALLS_MIN):
+            with contextlib.suppress(ProviderError):
+                await CALLS[operation](self.provider)
+        self.simulator.clear_faults()
 
 
 @pytest.fixture(params=["fake", "payos"])
@@ -67,7 +84,7 @@ async def setting(
     environment = simulator.environment if request.param == "payos" else {}
     async with open_provider(request.param, environment, lambda *_: None) as provider:
         fake = isinstance(provider, FakeProvider)
-        world: Any = FakeWorld(provider) if fake else PayOSWorld(simulator)
+        world: Any = FakeWorld(provider) if fake else PayOSWorld(simulator, provider)
         yield provider, world
 
 
@@ -102,6 +119,51 @@ def payout(reference: str, amount: int = 1000) -> RefundRequest:
         account_number="0123456789",
         text="REFUND 1",
     )
+
+
+CALLS: dict[Operation, Callable[[PaymentProvider], Awaitable[Any]]] = {
+    Operation.CREATE: lambda provider: provider.create_payment(checkout()),
+    Operation.GET: lambda provider: provider.get_payment(1),
+    Operation.CANCEL: lambda provider: provider.cancel_payment(1, "why not"),
+    Operation.REFUND: lambda provider: provider.refund(payout("ref_0-1")),
+    Operation.FIND_REFUND: lambda provider: provider.find_refund("ref_0-1"),
+}
+
+
+async def test_a_provider_is_ready_for_everything(provider: PaymentProvider) -> None:
+    for operation in Operation:
+        provider.check_ready(operation)
+
+
+async def test_what_is_down_is_held_back_and_everything_else_goes_on(
+    provider: PaymentProvider, world: World
+) -> None:
+    request = checkout()
+    await provider.create_payment(request)
+    await world.bring_down(Operation.CREATE)
+
+    with pytest.raises(HeldBack) as early:
+        provider.check_ready(Operation.CREATE)
+    with pytest.raises(HeldBack) as late:
+        await provider.create_payment(checkout())
+
+    for refusal in (early.value, late.value):
+        assert 0 < (refusal.retry_after_seconds or 0) <= OPEN_SECONDS_MAX
+    headers, body = world.pay(request.order_code)
+    provider.verify_webhook(headers, body)
+    assert (await provider.get_payment(request.order_code)).amount_paid == 45_000
+    for operation in set(Operation) - {Operation.CREATE}:
+        provider.check_ready(operation)
+
+
+@pytest.mark.parametrize("operation", CALLS)
+async def test_every_operation_can_be_held_back(
+    provider: PaymentProvider, world: World, operation: Operation
+) -> None:
+    await world.bring_down(operation)
+
+    with pytest.raises(HeldBack):
+        await CALLS[operation](provider)
 
 
 async def test_created_payment_can_be_asked_for(provider: PaymentProvider) -> None:

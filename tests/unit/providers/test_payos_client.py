@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from payment_service.providers import guard as guarding
+from payment_service.providers.guard import Guard
 from payment_service.providers.payos import client as module
 from payment_service.providers.payos.client import PayOSClient
 from payment_service.providers.payos.settings import Credentials
 from payment_service.providers.provider import (
+    Operation,
     OutcomeUnknown,
     ProviderError,
     ProviderMisconfigured,
@@ -20,6 +23,7 @@ from payment_service.providers.provider import (
     RequestRejected,
     UnknownReference,
 )
+from payment_service.providers.retry_budget import CALLS_PER_RETRY
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -53,12 +57,17 @@ class Server:
             await writer.wait_closed()
 
 
+def patient() -> Guard:
+    """Make a guard that does not wait between tries."""
+    return Guard(lambda _: None, sleep=lambda _: asyncio.sleep(0))
+
+
 @asynccontextmanager
 async def calling(server: Server) -> AsyncIterator[PayOSClient]:
     listener = await asyncio.start_server(server.meet, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     async with listener, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-        yield PayOSClient(http, Credentials("c", "a", "k"), sleep=lambda _: asyncio.sleep(0))
+        yield PayOSClient(http, Credentials("c", "a", "k"), patient())
     await asyncio.gather(*server.talks)
 
 
@@ -98,42 +107,58 @@ async def test_every_answer_is_classified_and_a_write_is_sent_once(
     server = Server(said)
     async with calling(server) as client:
         with pytest.raises(expected) as caught:
-            await client.call("create", "POST", "/v2/payment-requests", body={"a": 1})
+            await client.call(Operation.CREATE, "POST", "/v2/payment-requests", body={"a": 1})
 
     assert type(caught.value) is expected or not isinstance(caught.value, RequestRejected)
     assert server.requests == 1
 
 
 async def test_silence_is_an_unknown_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CALL_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(guarding, "TRY_SECONDS", 1.0)
     server = Server(None)
     async with calling(server) as client:
         with pytest.raises(ProviderTimeout):
-            await client.call("create", "POST", "/v2/payment-requests", body={})
+            await client.call(Operation.CREATE, "POST", "/v2/payment-requests", body={})
 
     assert server.requests == 1
 
 
 async def test_nobody_there_means_not_sent() -> None:
     async with httpx.AsyncClient(base_url="http://127.0.0.1:1") as http:
-        client = PayOSClient(http, Credentials("c", "a", "k"), sleep=lambda _: asyncio.sleep(0))
+        client = PayOSClient(http, Credentials("c", "a", "k"), patient())
         with pytest.raises(RequestNotSent):
-            await client.call("create", "POST", "/x", body={})
+            await client.call(Operation.CREATE, "POST", "/x", body={})
 
 
 async def test_reads_are_repeated_within_bounds() -> None:
-    server = Server(answer(500), answer(503), answer(200, b'{"code":"00","data":{}}'))
+    well = answer(200, b'{"code":"00","data":{}}')
+    calls = 2 * CALLS_PER_RETRY  # they pay for two retries
+    server = Server(*[well] * calls, answer(500), answer(503), well)
     async with calling(server) as client:
-        assert await client.call("get", "GET", "/x", signed_by="", may_repeat=True) == {}
+        for _ in range(calls + 1):
+            seen = await client.call(Operation.GET, "GET", "/x", signed_by="", may_repeat=True)
+            assert seen == {}
 
-    assert server.requests == 3
+    assert server.requests == calls + 3
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_date_to_come_back_is_understood(status: int) -> None:
+    dates = b"Date: Tue, 24 Nov 2026 10:00:00 GMT\r\nRetry-After: Tue, 24 Nov 2026 10:00:40 GMT"
+    server = Server(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n%s\r\n\r\n" % (status, dates))
+    async with calling(server) as client:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await client.call(Operation.GET, "GET", "/x", may_repeat=True)
+
+    assert caught.value.retry_after_seconds == 40
+    assert server.requests == 1  # nobody waits that long inside a request
 
 
 async def test_refused_reads_are_not_repeated() -> None:
     server = Server(refusal("101"))
     async with calling(server) as client:
         with pytest.raises(UnknownReference):
-            await client.call("get", "GET", "/x", may_repeat=True)
+            await client.call(Operation.GET, "GET", "/x", may_repeat=True)
 
     assert server.requests == 1
 

@@ -14,13 +14,15 @@ import msgspec
 
 from payment_service.domain.errors import WebhookSignatureInvalid
 from payment_service.domain.money import Currency, Money
+from payment_service.providers.notices import Notify
 from payment_service.providers.provider import (
     Capabilities,
     Checkout,
     CheckoutRequest,
     CheckoutState,
+    HeldBack,
     InsufficientFunds,
-    OnCall,
+    Operation,
     OutcomeUnknown,
     Payer,
     PayoutState,
@@ -72,6 +74,7 @@ class FakeProvider:
         self._refunds: dict[str, ProviderRefund] = {}
         self._keys: dict[str, str] = {}
         self.wallet = WALLET
+        self.down_seconds: dict[Operation, float] = {}  # what is held back, and for how long
 
     @property
     def name(self) -> str:
@@ -83,8 +86,15 @@ class FakeProvider:
         """It can do everything."""
         return Capabilities(refunds=True, native_qr=True)
 
+    def check_ready(self, operation: Operation) -> None:
+        """Refuse what is said to be down; see `PaymentProvider`."""
+        seconds = self.down_seconds.get(operation)
+        if seconds is not None:
+            raise HeldBack("the provider is left alone for now", retry_after_seconds=seconds)
+
     async def create_payment(self, request: CheckoutRequest) -> Checkout:
         """Make a payment link; see `PaymentProvider`."""
+        self.check_ready(Operation.CREATE)
         if request.order_code in self._links:
             raise OutcomeUnknown("the order code exists", provider_code="exists")
         if request.money.amount > AMOUNT_MAX:
@@ -99,24 +109,16 @@ class FakeProvider:
 
     async def get_payment(self, order_code: int) -> ProviderPayment:
         """Ask about a payment link; see `PaymentProvider`."""
-        link = self._link(order_code)
-        if link.state is CheckoutState.OPEN and self._clock() >= link.request.expires_at:
-            link.state = CheckoutState.EXPIRED
-        return ProviderPayment(
-            order_code=order_code,
-            provider_reference=self._reference(order_code),
-            state=link.state,
-            amount=link.request.money.amount,
-            amount_paid=sum(transfer.money.amount for transfer in link.transfers),
-            transfers=tuple(link.transfers),
-        )
+        self.check_ready(Operation.GET)
+        return self._look(order_code)
 
     async def cancel_payment(self, order_code: int, reason: str) -> ProviderPayment:
         """Close a payment link; see `PaymentProvider`."""
+        self.check_ready(Operation.CANCEL)
         link = self._link(order_code)
         if link.state is CheckoutState.OPEN:
             link.state = CheckoutState.CANCELED
-        return await self.get_payment(order_code)
+        return self._look(order_code)
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> VerifiedWebhook:
         """Check the header `x-fake-signature`."""
@@ -143,6 +145,7 @@ class FakeProvider:
 
     async def refund(self, request: RefundRequest) -> ProviderRefund:
         """Pay out; see `PaymentProvider`."""
+        self.check_ready(Operation.REFUND)
         known = self._keys.get(request.idempotency_key)
         if known is not None:
             return self._refunds[known]
@@ -161,6 +164,7 @@ class FakeProvider:
 
     async def find_refund(self, reference: str) -> ProviderRefund | None:
         """Look a payout up; see `PaymentProvider`."""
+        self.check_ready(Operation.FIND_REFUND)
         return self._refunds.get(reference)
 
     async def register_webhook(self, url: str) -> None:
@@ -196,6 +200,19 @@ class FakeProvider:
         """Change a payout as a bank would."""
         self._refunds[reference] = replace(self._refunds[reference], state=state)
 
+    def _look(self, order_code: int) -> ProviderPayment:
+        link = self._link(order_code)
+        if link.state is CheckoutState.OPEN and self._clock() >= link.request.expires_at:
+            link.state = CheckoutState.EXPIRED
+        return ProviderPayment(
+            order_code=order_code,
+            provider_reference=self._reference(order_code),
+            state=link.state,
+            amount=link.request.money.amount,
+            amount_paid=sum(transfer.money.amount for transfer in link.transfers),
+            transfers=tuple(link.transfers),
+        )
+
     def _link(self, order_code: int) -> _Link:
         link = self._links.get(order_code)
         if link is None:
@@ -211,7 +228,7 @@ class FakeProvider:
 
 @asynccontextmanager
 async def open_provider(
-    environment: Mapping[str, str], _on_call: OnCall
+    environment: Mapping[str, str], _notify: Notify
 ) -> AsyncIterator[FakeProvider]:
     """Open the provider; FAKE_WEBHOOK_SECRET signs its webhooks."""
     yield FakeProvider(

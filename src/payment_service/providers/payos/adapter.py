@@ -7,25 +7,24 @@ from typing import Any
 import httpx
 
 from payment_service.domain.money import Currency, Money
+from payment_service.providers.guard import TRY_SECONDS, Guard
+from payment_service.providers.notices import Notify
 from payment_service.providers.payos import payouts, signature, webhooks
-from payment_service.providers.payos.client import (
-    CALL_TIMEOUT_SECONDS,
-    CONNECT_TIMEOUT_SECONDS,
-    PayOSClient,
-)
+from payment_service.providers.payos.client import CONNECT_TIMEOUT_SECONDS, PayOSClient
 from payment_service.providers.payos.settings import PayOSSettings
 from payment_service.providers.provider import (
     Capabilities,
     Checkout,
     CheckoutRequest,
     CheckoutState,
-    OnCall,
+    Operation,
     OutcomeUnknown,
     ProviderError,
     ProviderMisconfigured,
     ProviderPayment,
     ProviderRefund,
     RefundRequest,
+    RequestNotSent,
     RequestRejected,
     Transfer,
     UnreadableWebhook,
@@ -50,11 +49,10 @@ _STATES = {
 class PayOSProvider:
     """Payment links and, where a payout channel is configured, refunds by payout."""
 
-    def __init__(
-        self, payment: PayOSClient, payout: PayOSClient | None, settings: PayOSSettings
-    ) -> None:
-        self._payment = payment
-        self._payout = payout
+    def __init__(self, http: httpx.AsyncClient, guard: Guard, settings: PayOSSettings) -> None:
+        self._guard = guard
+        self._payment = PayOSClient(http, settings.payment, guard)
+        self._payout = PayOSClient(http, settings.payout, guard) if settings.payout else None
         self._settings = settings
 
     @property
@@ -67,6 +65,10 @@ class PayOSProvider:
         """Refunds need the payout channel."""
         return Capabilities(refunds=self._payout is not None, native_qr=True)
 
+    def check_ready(self, operation: Operation) -> None:
+        """Ask the operation's circuit; see `PaymentProvider`."""
+        self._guard.check_ready(operation)
+
     async def create_payment(self, request: CheckoutRequest) -> Checkout:
         """Make a payment link; see `PaymentProvider`."""
         body: dict[str, Any] = {
@@ -78,7 +80,7 @@ class PayOSProvider:
             "expiredAt": int(request.expires_at.timestamp()),
         }
         body["signature"] = signature.sign_create(body, self._settings.payment.checksum_key)
-        data = await self._payment.call("create", "POST", "/v2/payment-requests", body=body)
+        data = await self._payment.call(Operation.CREATE, "POST", "/v2/payment-requests", body=body)
         if data.get("orderCode") != request.order_code or data.get("amount") != (
             request.money.amount
         ):
@@ -92,20 +94,23 @@ class PayOSProvider:
     async def get_payment(self, order_code: int) -> ProviderPayment:
         """Ask about a payment link; see `PaymentProvider`."""
         path = f"/v2/payment-requests/{order_code}"
-        return _payment(await self._payment.call("get", "GET", path, may_repeat=True))
+        return _payment(await self._payment.call(Operation.GET, "GET", path, may_repeat=True))
 
     async def cancel_payment(self, order_code: int, reason: str) -> ProviderPayment:
         """Close a payment link; see `PaymentProvider`."""
         path = f"/v2/payment-requests/{order_code}/cancel"
         try:
             body = {"cancellationReason": reason[:255]}
-            await self._payment.call("cancel", "POST", path, body=body)
+            await self._payment.call(Operation.CANCEL, "POST", path, body=body)
         except RequestRejected as refusal:
             # Paid or closed already, or never there: the link itself tells which.
             if refusal.provider_code == "101":
                 raise
         # Read it after it was closed: what is on it now is final.
-        return await self.get_payment(order_code)
+        try:
+            return await self.get_payment(order_code)
+        except RequestNotSent as error:
+            raise OutcomeUnknown("closed at payOS perhaps, but not looked at") from error
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> VerifiedWebhook:
         """Check that the body comes from payOS; its headers say nothing."""
@@ -125,23 +130,44 @@ class PayOSProvider:
         }
         try:
             data = await client.call(
-                "refund", "POST", "/v1/payouts", body=body, headers=headers, signed_by="header"
+                Operation.REFUND,
+                "POST",
+                "/v1/payouts",
+                body=body,
+                headers=headers,
+                signed_by="header",
             )
         except ProviderError as error:
             if not payouts.may_exist(error):
                 raise
-            found = await self.find_refund(request.reference)
+            found = await self._find_after(error, request.reference)
             if found is None:
                 raise
             return found
         return payouts.refund(data)
+
+    async def _find_after(self, error: ProviderError, reference: str) -> ProviderRefund | None:
+        """Look for a payout that a failed request may have made.
+
+        Raises:
+            ProviderError: The request's own, where nothing was learnt: it may have acted.
+        """
+        try:
+            return await self.find_refund(reference)
+        except ProviderError as silence:
+            raise error from silence
 
     async def find_refund(self, reference: str) -> ProviderRefund | None:
         """Look a payout up by our name for it; see `PaymentProvider`."""
         client, _ = self._payout_channel()
         query = {"referenceId": reference, "limit": "10"}
         data = await client.call(
-            "find_refund", "GET", "/v1/payouts", query=query, signed_by="header", may_repeat=True
+            Operation.FIND_REFUND,
+            "GET",
+            "/v1/payouts",
+            query=query,
+            signed_by="header",
+            may_repeat=True,
         )
         return payouts.find(data, reference)
 
@@ -149,7 +175,7 @@ class PayOSProvider:
         """Register the webhook URL; payOS pings it before it answers."""
         body = {"webhookUrl": url}
         await self._payment.call(
-            "register_webhook", "POST", "/confirm-webhook", body=body, signed_by=""
+            Operation.REGISTER_WEBHOOK, "POST", "/confirm-webhook", body=body, signed_by=""
         )
 
     def _payout_channel(self) -> tuple[PayOSClient, Any]:
@@ -160,7 +186,7 @@ class PayOSProvider:
 
 @asynccontextmanager
 async def open_provider(
-    environment: Mapping[str, str], on_call: OnCall
+    environment: Mapping[str, str], notify: Notify
 ) -> AsyncIterator[PayOSProvider]:
     """Open payOS with the PAYOS_* settings.
 
@@ -170,17 +196,13 @@ async def open_provider(
     settings = PayOSSettings.read(environment)
     async with httpx.AsyncClient(
         base_url=settings.base_url,
-        timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
+        timeout=httpx.Timeout(TRY_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
         limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=30),
         follow_redirects=False,
         trust_env=False,
     ) as http:
         tracing.trace_http_client(http)
-        payment = PayOSClient(http, settings.payment, on_call=on_call)
-        payout = None
-        if settings.payout is not None:
-            payout = PayOSClient(http, settings.payout, on_call=on_call)
-        yield PayOSProvider(payment, payout, settings)
+        yield PayOSProvider(http, Guard(notify), settings)
 
 
 def _payment(data: dict[str, Any]) -> ProviderPayment:

@@ -1,28 +1,30 @@
-"""HTTP to payOS: bounded calls, and an answer to "did it act?" for everything that can go wrong.
+"""HTTP to payOS, and an answer to "did it act?" for everything that can go wrong.
 
 payOS answers most errors with HTTP 200 and a code; so success is 2xx *and* code "00" *and* a valid
 signature. What is not known to be a refusal is an unknown outcome, never a failure.
 """
 
 import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import msgspec
 
 from payment_service import failpoints
+from payment_service.providers import retry_after
+from payment_service.providers.guard import Guard
 from payment_service.providers.payos import signature
 from payment_service.providers.payos.settings import Credentials
 from payment_service.providers.provider import (
     InsufficientFunds,
     InvalidDestination,
-    OnCall,
+    Operation,
     OutcomeUnknown,
     ProviderError,
+    ProviderFailing,
     ProviderMisconfigured,
+    ProviderThrottled,
     ProviderTimeout,
     RequestNotSent,
     RequestRejected,
@@ -30,11 +32,6 @@ from payment_service.providers.provider import (
 )
 
 CONNECT_TIMEOUT_SECONDS = 2.0
-CALL_TIMEOUT_SECONDS = 8.0  # one try, from the first byte to the last
-DEADLINE_SECONDS = 15.0  # all tries together
-TRIES_MAX = 3
-BACKOFF_SECONDS = 0.2
-RETRY_AFTER_SECONDS_MAX = 5.0
 ANSWER_BYTES_MAX = 1024 * 1024
 USER_AGENT = "payment-service/0.1"
 
@@ -58,20 +55,6 @@ _UNAUTHORISED = frozenset({401, 403})
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 
-Sleep = Callable[[float], Awaitable[None]]
-
-
-def _ignore(_operation: str, _outcome: str, _seconds: float) -> None:
-    """Nobody measures."""
-
-
-class NotDone(OutcomeUnknown):
-    """429 or an unavailable server: for reads it may be tried again."""
-
-    def __init__(self, message: str, retry_after_seconds: float | None) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
-
 
 class PayOSClient:
     """Calls one channel of payOS.
@@ -79,26 +62,17 @@ class PayOSClient:
     Args:
         http: Shared connections; closed by its owner.
         credentials: Of the channel.
-        on_call: Told operation, outcome and seconds of every call.
-        sleep: How to wait between tries.
+        guard: Lets the calls out; shared by the channels.
     """
 
-    def __init__(
-        self,
-        http: httpx.AsyncClient,
-        credentials: Credentials,
-        *,
-        on_call: OnCall = _ignore,
-        sleep: Sleep = asyncio.sleep,
-    ) -> None:
+    def __init__(self, http: httpx.AsyncClient, credentials: Credentials, guard: Guard) -> None:
         self._http = http
         self._credentials = credentials
-        self._on_call = on_call
-        self._sleep = sleep
+        self._guard = guard
 
     async def call(
         self,
-        operation: str,
+        operation: Operation,
         method: str,
         path: str,
         *,
@@ -111,7 +85,7 @@ class PayOSClient:
         """Call, and return `data`.
 
         Args:
-            operation: For metrics.
+            operation: What for.
             method: The HTTP method.
             path: From the origin.
             body: Sent as JSON.
@@ -123,49 +97,23 @@ class PayOSClient:
         Raises:
             ProviderError: See `provider`.
         """
-        started = time.monotonic()
-        outcome = "ok"
-        try:
-            return await self._repeat(
-                lambda: self._once(operation, method, path, body, query, headers, signed_by),
-                may_repeat=may_repeat,
-                deadline=started + DEADLINE_SECONDS,
-            )
-        except ProviderError as error:
-            outcome = outcome_of(error)
-            raise
-        finally:
-            self._on_call(operation, outcome, time.monotonic() - started)
 
-    async def _repeat(
-        self, once: Callable[[], Awaitable[Any]], *, may_repeat: bool, deadline: float
-    ) -> Any:
-        for attempt in range(1, TRIES_MAX + 1):
-            try:
-                return await once()
-            except (RequestNotSent, OutcomeUnknown) as error:
-                safe = isinstance(error, RequestNotSent) or may_repeat
-                # Full jitter, so that callers that failed together do not come back together.
-                delay = random.uniform(0, BACKOFF_SECONDS * 2**attempt)  # noqa: S311
-                if isinstance(error, NotDone) and error.retry_after_seconds is not None:
-                    delay = error.retry_after_seconds
-                late = time.monotonic() + delay >= deadline
-                if not safe or attempt == TRIES_MAX or late or delay > RETRY_AFTER_SECONDS_MAX:
-                    raise
-            await self._sleep(delay)
-        raise AssertionError("unreachable: the last try returns or raises")
+        async def send(seconds: float) -> Any:
+            request = self._request(method, path, body, query, headers)
+            response, content = await self._exchange(operation, request, seconds)
+            return self._read(response, content, signed_by)
 
-    async def _once(
+        return await self._guard.call(operation, send, may_repeat=may_repeat)
+
+    def _request(
         self,
-        operation: str,
         method: str,
         path: str,
         body: dict[str, Any] | None,
         query: dict[str, str] | None,
         headers: Mapping[str, str] | None,
-        signed_by: str,
-    ) -> Any:
-        request = self._http.build_request(
+    ) -> httpx.Request:
+        return self._http.build_request(
             method,
             path,
             content=None if body is None else msgspec.json.encode(body),
@@ -178,17 +126,20 @@ class PayOSClient:
                 **(headers or {}),
             },
         )
+
+    async def _exchange(
+        self, operation: Operation, request: httpx.Request, seconds: float
+    ) -> tuple[httpx.Response, bytes]:
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+            async with asyncio.timeout(seconds):
                 with failpoints.effect(f"provider.{operation}"):
-                    response, content = await self._send(request)
+                    return await self._send(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise RequestNotSent("payOS cannot be reached") from error
         except (TimeoutError, httpx.TimeoutException) as error:
             raise ProviderTimeout("payOS did not answer in time") from error
         except httpx.HTTPError as error:
-            raise OutcomeUnknown("the connection to payOS broke") from error
-        return self._read(response, content, signed_by)
+            raise ProviderFailing("the connection to payOS broke") from error
 
     async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
         response = await self._http.send(request, stream=True)
@@ -210,9 +161,16 @@ class PayOSClient:
                 "payOS refuses our credentials or address",
                 provider_code=str(response.status_code),
             )
-        if response.status_code == _TOO_MANY_REQUESTS or response.status_code >= _SERVER_ERROR:
-            raise NotDone(f"payOS answered {response.status_code}", _retry_after(response))
-        envelope = _decode(content)
+        if response.status_code == _TOO_MANY_REQUESTS:
+            raise ProviderThrottled(
+                "payOS asks for a pause", retry_after_seconds=retry_after.read(response.headers)
+            )
+        if response.status_code >= _SERVER_ERROR:
+            raise ProviderFailing(
+                f"payOS answered {response.status_code}",
+                retry_after_seconds=retry_after.read(response.headers),
+            )
+        envelope = _decode(response, content)
         code = envelope.get("code")
         if code != "00" or not response.is_success:
             raise _refusal(code, envelope.get("desc"))
@@ -237,20 +195,13 @@ class PayOSClient:
             raise OutcomeUnknown("the answer of payOS is not signed by it")
 
 
-def outcome_of(error: ProviderError) -> str:
-    """Name an outcome for metrics."""
-    if isinstance(error, RequestNotSent):
-        return "not_sent"
-    if isinstance(error, ProviderMisconfigured):
-        return "misconfigured"
-    return "rejected" if isinstance(error, RequestRejected) else "unknown"
-
-
-def _decode(content: bytes) -> dict[str, Any]:
+def _decode(response: httpx.Response, content: bytes) -> dict[str, Any]:
     try:
         envelope = msgspec.json.decode(content)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise OutcomeUnknown("the answer of payOS is not JSON") from error
+        # A page of whatever stands before payOS. With a 4xx it may be about this one request.
+        kind = OutcomeUnknown if response.is_client_error else ProviderFailing
+        raise kind("the answer of payOS is not JSON") from error
     if not isinstance(envelope, dict):
         raise OutcomeUnknown("the answer of payOS is not an object")
     return envelope
@@ -263,8 +214,3 @@ def _refusal(code: Any, description: Any) -> ProviderError:
         if not name.isdigit() and isinstance(description, str) and name in description:
             kind = named
     return kind(f"payOS answered code {str(code)[:32]}", provider_code=str(code)[:32])
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else None
