@@ -167,6 +167,12 @@ def upgrade() -> None:
             batch_op.f("ix_payments_next_check_at"), ["next_check_at"], unique=False
         )
         batch_op.create_index(
+            batch_op.f("ix_payments_status_next_check_at_expires_at"),
+            ["status", "next_check_at", "expires_at"],
+            unique=False,
+        )
+        batch_op.create_index(batch_op.f("ix_payments_updated_at"), ["updated_at"], unique=False)
+        batch_op.create_index(
             batch_op.f("ix_payments_tenant_id_created_at_id"),
             ["tenant_id", "created_at", "id"],
             unique=False,

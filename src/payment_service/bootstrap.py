@@ -26,7 +26,7 @@ from payment_service.providers.monitor import Monitor
 from payment_service.providers.provider import PaymentProvider
 from payment_service.providers.registry import open_provider
 from payment_service.settings import Settings
-from payment_service.storage import migrate
+from payment_service.storage import invariants, migrate
 from payment_service.storage.database import Database
 from payment_service.telemetry import tracing
 from payment_service.telemetry.logging import get_logger
@@ -144,6 +144,7 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
         operations=OPERATIONS,
         provider=settings.provider,
         topics=tuple(topic.name for topic in TOPICS),
+        invariants=tuple(invariants.QUERIES),
     )
 
     tracing.configure("payment-service")  # before the engines: they are traced as they are made

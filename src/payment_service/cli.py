@@ -28,7 +28,7 @@ COMMANDS = (upkeep, webhooks, reconcile, audit, timeline)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return int(uvloop.run(_run(options)))
     except InvalidSettings as error:
@@ -85,9 +85,10 @@ async def _token(settings: Settings, options: argparse.Namespace) -> int:
     return FINE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="payment-service", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """Build the parser; an operator's command leaves the function that carries it out in `run`."""
+    arguments = argparse.ArgumentParser(prog="payment-service", description=__doc__)
+    commands = arguments.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("api", help="serve the API")
     commands.add_parser("relay", help="publish what waits in the outbox")
     commands.add_parser("consumer", help="apply webhooks")
@@ -96,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_token(commands)
     for module in COMMANDS:
         module.add_to(commands)
-    return parser
+    return arguments
 
 
 def _add_token(commands: Any) -> None:

@@ -55,7 +55,7 @@ async def test_webhook_of_an_unknown_order_is_acknowledged_and_on_record(
     simulator.pay(payment["provider_reference"])
     webhook = simulator.webhook(payment["provider_reference"])
     async with service.service.database.engine.begin() as connection:
-        await connection.exec_driver_sql("UPDATE payment_attempts SET order_code = 1")
+        await connection.exec_driver_sql("UPDATE payment_attempts SET order_code = order_code + 1")
 
     response = await service.deliver(webhook)
 

@@ -108,6 +108,8 @@ class Payment(Base):
         Index(None, "tenant_id", "created_at", "id"),
         Index(None, "tenant_id", "order_reference", "created_at"),
         Index(None, "next_check_at"),
+        Index(None, "status", "next_check_at", "expires_at"),  # pending ones are looked at first
+        Index(None, "updated_at"),  # the auditor looks at what has changed
         TABLE_OPTIONS,
     )
 

@@ -5,7 +5,7 @@ Source: https://microservices.io/patterns/data/transactional-outbox.html
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zlib import crc32
 
 from sqlalchemy import delete, func, insert, select, update
@@ -17,6 +17,7 @@ SHARDS = 16
 PENDING = "pending"
 PUBLISHED = "published"
 REFUSED = "refused"  # the broker will never take it: its key waits for an operator
+KEPT = timedelta(days=7)  # how long a published message stays
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,10 @@ RETRY_OUTCOMES = ("granted", "denied")
 PUBLISH_FAILURES = ("unavailable", "refused")
 CONTRACT_VERDICTS = ("fast", "slow", "crashed")
 COMPONENTS = ("api", "relay", "consumer", "scheduler")
-JOBS = ("payments", "refunds", "webhooks", "housekeeping")
+JOBS = (
+    "refunds", "webhooks", "overdue", "payments", "closed",  # what is due
+    "audit", "housekeeping",
+)  # fmt: skip
 JOB_OUTCOMES = ("ok", "failed")
 
 _Metric = TypeVar("_Metric", bound=Counter | Gauge | Histogram)
@@ -65,6 +68,7 @@ class Metrics:
         provider: The name of the payment provider.
         topics: The topics that are published to.
         currencies: Those that money is counted in.
+        invariants: The rules that the auditor checks.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Metrics:
         provider: str = "payos",
         topics: Sequence[str] = (),
         currencies: Sequence[str] = ("VND",),
+        invariants: Sequence[str] = (),
     ) -> None:
         self.registry = CollectorRegistry()
         self._add_build_info(version, provider)
@@ -84,6 +89,7 @@ class Metrics:
         self._add_money(currencies)
         self._add_outbox(topics)
         self._add_workers()
+        self._add_audit(invariants)
 
     def _add_build_info(self, version: str, provider: str) -> None:
         self.build_info = self._gauge(
@@ -262,6 +268,17 @@ class Metrics:
             JOB_BUCKETS,
             job=JOBS,
             outcome=JOB_OUTCOMES,
+        )
+
+    def _add_audit(self, invariants: Sequence[str]) -> None:
+        self.audit_violations = self._gauge(
+            "payments_audit_violations",
+            "Rows that break a rule about money, by rule: each is a bug or damage. Must be 0.",
+            invariant=invariants,
+        )
+        self.audit_completed = self._gauge(
+            "payments_audit_completed_timestamp_seconds",
+            "When all payments were last audited, in seconds since 1970; 0 before the first time.",
         )
 
     def watch_lag(self, read: Callable[[], Mapping[tuple[str, int], int]]) -> None:

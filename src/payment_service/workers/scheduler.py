@@ -7,7 +7,7 @@ at which it is looked at, so nothing waits for an event only.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import StorageUnavailable
@@ -19,6 +19,7 @@ from payment_service.telemetry.logging import bound, get_logger
 from payment_service.telemetry.metrics import Metrics
 from payment_service.use_cases.check_payment import check_payment
 from payment_service.use_cases.pay_out_refund import pay_out_refund
+from payment_service.workers.auditor import Auditor
 from payment_service.workers.consumer import Consumer
 
 log = get_logger(__name__)
@@ -30,8 +31,7 @@ BATCH_MAX = 100
 ITEM_SECONDS = 12.0  # that one item may work with the provider; less than the lease
 CONCURRENCY_MAX = 8  # calls to the provider at a time
 PURGE_MAX = 1000
-OUTBOX_KEPT = timedelta(days=7)
-HOUSEKEEPING_SECONDS = 60.0
+HOUSEKEEPING_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ class Scheduler:
         self._clock = clock
         self._metrics = metrics
         self._owner = owner
-        self._housekeeping_at = 0.0
+        self._auditor = Auditor(database, clock, metrics)
+        self._housekeeping_at: datetime | None = None
         self._jobs = (
             Job(
                 "refunds",
@@ -101,6 +102,7 @@ class Scheduler:
         for job in self._jobs:
             worked += await self._run_job(job)
         await self._keep_house()
+        self._metrics.job_runs.labels("audit", "ok").inc(await self._auditor.run_once() or 0)
         return worked
 
     async def _is_active(self) -> bool:
@@ -138,11 +140,10 @@ class Scheduler:
 
     async def _keep_house(self) -> None:
         """Forget what may be forgotten, in bounded batches."""
-        now = asyncio.get_running_loop().time()
-        if now < self._housekeeping_at:
-            return
-        self._housekeeping_at = now + HOUSEKEEPING_SECONDS
         at = self._clock()
+        if self._housekeeping_at is not None and at < self._housekeeping_at:
+            return
+        self._housekeeping_at = at + HOUSEKEEPING_EVERY
         forgotten = await self._database.transact(
             "scheduler.purge_keys",
             lambda session: idempotency.purge(session, now=at, limit=PURGE_MAX),
@@ -150,7 +151,7 @@ class Scheduler:
         forgotten += await self._database.transact(
             "scheduler.purge_outbox",
             lambda session: outbox.purge(
-                session, published_before=at - OUTBOX_KEPT, limit=PURGE_MAX
+                session, published_before=at - outbox.KEPT, limit=PURGE_MAX
             ),
         )
         self._metrics.job_runs.labels("housekeeping", "ok").inc(forgotten)

@@ -17,7 +17,13 @@ TOPIC_NAMES = tuple(topic.name for topic in TOPICS)
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(version="1.2.3", operations=OPERATIONS, provider="payos", topics=TOPIC_NAMES)
+    return Metrics(
+        version="1.2.3",
+        operations=OPERATIONS,
+        provider="payos",
+        topics=TOPIC_NAMES,
+        invariants=("a rule",),
+    )
 
 
 def families(metrics: Metrics) -> dict:
@@ -81,6 +87,8 @@ def test_all_counters_start_at_zero(metrics: Metrics):
         ("payments_exceptions_open", {}),
         ("payments_outbox_pending", {}),
         ("payments_outbox_oldest_age_seconds", {}),
+        ("payments_audit_violations", {"invariant": "a rule"}),
+        ("payments_audit_completed_timestamp_seconds", {}),
         ("payments_job_items_total", {"job": "refunds", "outcome": "failed"}),
         ("payments_job_duration_seconds_count", {"job": "payments", "outcome": "ok"}),
     ],
