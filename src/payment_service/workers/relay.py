@@ -69,7 +69,7 @@ class Relay:
                 if pause:
                     await self._sleep(pause)
         finally:
-            await asyncio.shield(self._release())
+            await asyncio.shield(self.stop())
 
     async def run_once(self) -> int:
         """Publish one batch; return how many messages the broker took."""
@@ -180,7 +180,8 @@ class Relay:
             return
         self._wake.clear()
 
-    async def _release(self) -> None:
+    async def stop(self) -> None:
+        """Give the shards up; another relay need not wait for the leases to end."""
         try:
             await self._database.transact(
                 "relay.release", lambda session: leases.release(session, owner=self._owner)
