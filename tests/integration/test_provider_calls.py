@@ -1,6 +1,6 @@
 """Calls to a payOS on which things go wrong: in time, again when that is safe, and not for ever."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -56,7 +56,7 @@ async def provider(
 
 
 @pytest.fixture
-def sent() -> AsyncIterator[list[str]]:
+def sent() -> Iterator[list[str]]:
     """The operations that went out, one entry a try."""
     tries: list[str] = []
 

@@ -1,12 +1,14 @@
 """A provider that is down: nothing is begun in vain, everything else goes on, and it heals."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
+import httpx
 import pytest
 
 from payment_service import failpoints
+from payment_service.api import payments as api_payments
 from payment_service.providers.circuit_breaker import (
     CALLS_MIN,
     JITTER,
@@ -16,6 +18,8 @@ from payment_service.providers.circuit_breaker import (
 )
 from payment_service.providers.guard import Guard
 from payment_service.providers.payos import adapter
+from payment_service.providers.payos.client import PayOSClient
+from payment_service.workers import scheduler
 from tests.support.service import Harness, order
 from tests.support.simulator import Simulator
 from tests.support.ticking import Ticking
@@ -36,6 +40,20 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Ticking:
 async def service(time: Ticking, service: Harness) -> AsyncIterator[Harness]:
     yield service
     time.advance(OPEN_SECONDS_MAX * (1 + JITTER))  # so that its workers may ask the provider again
+
+
+@pytest.fixture
+def tries() -> Iterator[list[str]]:
+    """What was sent to the provider, one entry a try."""
+    sent: list[str] = []
+
+    def note(point: str) -> None:
+        if point.startswith("provider.") and point.endswith(":before"):
+            sent.append(point)
+
+    failpoints.arm(note)
+    yield sent
+    failpoints.arm(None)
 
 
 async def rows(service: Harness) -> dict[str, int]:
@@ -172,17 +190,29 @@ async def test_webhooks_reads_and_cancels_go_on_while_creates_are_held_back(
 
 
 async def test_recovery_lets_out_one_probe_at_a_time_and_then_everybody(
-    service: Harness, simulator: Simulator, time: Ticking
+    service: Harness, simulator: Simulator, time: Ticking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bring_down(service, simulator)
     simulator.clear_faults()
-    simulator.fault("slow", seconds=1, **CREATE)
     time.advance(OPEN_SECONDS_MAX)
     before, links = await rows(service), made(simulator)
+    others_answered = asyncio.Event()
+    send = PayOSClient._send
 
-    crowd = await asyncio.gather(
-        *(service.request("POST", "/v1/payments", order()) for _ in range(30))
-    )
+    async def send_late(client: PayOSClient, request: httpx.Request) -> object:
+        await others_answered.wait()
+        return await send(client, request)
+
+    monkeypatch.setattr(PayOSClient, "_send", send_late)
+    answers: list[httpx.Response] = []
+
+    async def create() -> httpx.Response:
+        answers.append(await service.request("POST", "/v1/payments", order()))
+        if len(answers) == 29:
+            others_answered.set()
+        return answers[-1]
+
+    crowd = await asyncio.gather(*(create() for _ in range(30)))
 
     statuses = [response.status_code for response in crowd]
     assert (statuses.count(201), statuses.count(503)) == (1, 29)
@@ -246,21 +276,33 @@ async def test_a_lost_link_that_cannot_be_asked_for_is_not_called_unsent(
     assert second.headers["retry-after"] == "60"
 
 
+async def test_requests_and_jobs_ask_nobody_when_their_time_is_up(
+    service: Harness, monkeypatch: pytest.MonkeyPatch, tries: list[str]
+) -> None:
+    payment = await service.create()
+    monkeypatch.setattr(api_payments, "REQUEST_SECONDS", 0.0)
+    monkeypatch.setattr(scheduler, "ITEM_SECONDS", 0.0)
+    tries.clear()
+
+    create = await service.request("POST", "/v1/payments", order())
+    cancel = await service.request("POST", f"/v1/payments/{payment['payment_id']}/cancel")
+    await service.advance(31)  # both are due to be asked about
+
+    for response in (create, cancel):
+        assert (response.status_code, response.json()["code"]) == (503, "PROVIDER_UNAVAILABLE")
+    assert tries == []
+
+
 async def test_a_long_outage_is_not_amplified(
-    service: Harness, simulator: Simulator, time: Ticking
+    service: Harness, simulator: Simulator, time: Ticking, tries: list[str]
 ) -> None:
     simulator.fault("status", status=500, times=100_000)
-    sent: list[str] = []
     requests = 300  # five minutes, one a second
-    failpoints.arm(lambda point: sent.append(point) if point.startswith("provider.") else None)
-    try:
-        for _ in range(requests):
-            response = await service.request("POST", "/v1/payments", order())
-            assert response.status_code == 503
-            time.advance(1)
-    finally:
-        failpoints.arm(None)
 
-    calls = [point for point in sent if point.endswith(":before")]
-    assert CALLS_MIN < len(calls) <= 0.2 * requests
+    for _ in range(requests):
+        response = await service.request("POST", "/v1/payments", order())
+        assert response.status_code == 503
+        time.advance(1)
+
+    assert CALLS_MIN < len(tries) <= 0.2 * requests
     assert (await rows(service))["payment_attempts"] <= 0.1 * requests
