@@ -16,7 +16,7 @@ from typing import Any, cast
 import uvicorn
 
 from openapi_runtime.contract import Mode
-from payment_service.api.app import OPERATIONS, create_app
+from payment_service.api.app import OPERATIONS, create_app, http_guard
 from payment_service.api.auth import TokenVerifier
 from payment_service.domain.clock import Clock, system_clock
 from payment_service.messaging.broker import Broker, Subscriber
@@ -188,18 +188,19 @@ class Listener:
     port: int
 
 
-def _server(listener: Listener) -> _Server:
+def _server(listener: Listener, guard: type[asyncio.Protocol]) -> _Server:
     config = uvicorn.Config(
         listener.app,
         host=listener.host,
         port=listener.port,
         factory=isinstance(listener.app, str),
-        http="httptools",
+        http=guard,
         ws="none",
         lifespan="auto",
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # who called is `api/sources.py`'s to find out
         date_header=True,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         timeout_keep_alive=30,
@@ -218,10 +219,11 @@ async def run(
     """
     settings = service.settings
     stop = _stop_on_signals()
-    ops = _server(Listener(service.ops(roles), settings.ops_host, settings.ops_port))
-    fronts = [_server(listener) for listener in beside]
+    guard = http_guard(service.clock, service.metrics, settings.public_url)
+    ops = _server(Listener(service.ops(roles), settings.ops_host, settings.ops_port), guard)
+    fronts = [_server(listener, guard) for listener in beside]
     if Role.API in roles:
-        fronts.append(_server(Listener(service.api(), settings.host, settings.port)))
+        fronts.append(_server(Listener(service.api(), settings.host, settings.port), guard))
     workers = _workers(service, roles)
     serving = [asyncio.create_task(server.serve()) for server in [*fronts, ops]]
     working = [asyncio.create_task(worker) for worker in workers]

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from generated.api import routes
 from generated.api.problems import PROBLEM_TYPES
 from openapi_runtime.contract import Contract, Mode
 from openapi_runtime.endpoint import Hooks
+from openapi_runtime.http_guard import Refusals, guarded
 from openapi_runtime.operations import Context
-from openapi_runtime.problems import Problem
+from openapi_runtime.problems import Problem, ProblemType
 from openapi_runtime.routing import exception_handlers
 from payment_service import failpoints
 from payment_service.api.auth import Security, TokenVerifier
@@ -27,7 +29,7 @@ from payment_service.domain.ids import new_id
 from payment_service.providers.provider import PaymentProvider
 from payment_service.storage.database import Database
 from payment_service.telemetry.logging import bind, get_logger
-from payment_service.telemetry.metrics import Metrics
+from payment_service.telemetry.metrics import UNMATCHED, Metrics
 
 log = get_logger(__name__)
 
@@ -93,9 +95,28 @@ def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[
 
     return Hooks(
         problem_types=PROBLEM_TYPES,
-        problem_base=f"{public_url}/docs/errors",
+        problem_base=_problem_base(public_url),
         new_request_id=new_request_id,
         on_error=on_error,
         on_violation=on_violation,
         on_response=on_response,
     )
+
+
+def http_guard(clock: Clock, metrics: Metrics, public_url: str) -> type[HttpToolsProtocol]:
+    """Make the protocol that refuses what is not a proper request, with the contract's problems."""
+
+    def on_refusal(kind: ProblemType) -> None:
+        metrics.http_requests.labels(UNMATCHED, f"{kind.status // 100}xx").inc()
+
+    refusals = Refusals(
+        problem_types=PROBLEM_TYPES,
+        problem_base=_problem_base(public_url),
+        new_request_id=lambda: new_id("req", clock()),
+        on_refusal=on_refusal,
+    )
+    return guarded(refusals)
+
+
+def _problem_base(public_url: str) -> str:
+    return f"{public_url}/docs/errors"
