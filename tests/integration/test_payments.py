@@ -122,6 +122,7 @@ async def test_unpaid_payment_expires_and_late_money_is_kept_apart(
 
     await service.advance(61)
     expired = await service.get(payment["payment_id"])
+    assert simulator.link(payment["provider_reference"])["status"] == "CANCELLED"
     simulator.pay(payment["provider_reference"])
     await service.deliver(simulator.webhook(payment["provider_reference"]))
 
@@ -138,6 +139,38 @@ async def test_lost_webhook_is_made_good_by_asking(service: Harness, simulator: 
     await service.advance(31)
 
     assert (await service.get(payment["payment_id"]))["status"] == "paid"
+
+
+async def test_money_that_nobody_told_of_is_seen_before_a_payment_expires(
+    service: Harness, simulator: Simulator
+) -> None:
+    payment = await service.create(expires_in_seconds=60)
+    await service.advance(31)
+    simulator.pay(payment["provider_reference"])
+
+    await service.advance(30)
+
+    assert (await service.get(payment["payment_id"]))["status"] == "paid"
+
+
+async def test_webhook_that_tells_what_was_known_by_asking_changes_nothing(
+    service: Harness, simulator: Simulator
+) -> None:
+    payment = await service.create()
+    simulator.pay(payment["provider_reference"])
+    webhook = simulator.webhook(payment["provider_reference"])
+    await service.advance(31)
+    asked = await service.get(payment["payment_id"])
+
+    response = await service.deliver(webhook)
+
+    assert (asked["status"], response.status_code) == ("paid", 200)
+    assert await service.get(payment["payment_id"]) == asked
+    async with service.service.database.engine.connect() as connection:
+        rows = (await connection.exec_driver_sql(
+            "SELECT status, attempts FROM webhook_events"
+        )).all()  # fmt: skip
+    assert rows == [("applied", 0)]
 
 
 @pytest.mark.parametrize(

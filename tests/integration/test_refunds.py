@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from payment_service.storage import refunds
 from tests.support.service import Harness
 from tests.support.simulator import Simulator
 
@@ -46,6 +47,9 @@ async def test_refund_is_paid_out_and_moves_the_payment(
     payouts = [p for p in simulator.ledger()["payouts"].values()
                if p["reference"].startswith(first.json()["refund_id"])]  # fmt: skip
     assert [(p["amount"], p["state"]) for p in payouts] == [(40, "SUCCEEDED")]
+    # Made of the refund's name, not of chance: what is sent again after a crash is the same.
+    key = f"{first.json()['refund_id']}-1"
+    assert [(p["reference"], p["idempotency_key"]) for p in payouts] == [(key, key)]
 
 
 async def test_concurrent_refunds_never_exceed_what_was_received(
@@ -62,6 +66,21 @@ async def test_concurrent_refunds_never_exceed_what_was_received(
     assert statuses == [201] + [409] * 19
     refused = next(r for r in responses if r.status_code == 409).json()
     assert (refused["code"], refused["available"]) == ("REFUND_EXCEEDS_AVAILABLE", 40)
+
+
+async def test_reservation_itself_holds_the_bound(service: Harness, simulator: Simulator) -> None:
+    """Whatever was read before: the UPDATE looks at the row as it is."""
+    payment = await paid_payment(service, simulator, 100)
+
+    async def reserve(amount: int) -> bool:
+        return await service.service.database.transact(
+            "test", lambda session: refunds.reserve(session, payment["payment_id"], amount)
+        )
+
+    too_much, all_of_it = await reserve(101), await reserve(100)
+    one_more, back = await reserve(1), await reserve(-100)
+
+    assert (too_much, all_of_it, one_more, back) == (False, True, False, True)
 
 
 async def test_source_that_is_not_known_is_refused(service: Harness, simulator: Simulator) -> None:

@@ -59,6 +59,13 @@ def test_order_of_transfers_does_not_change_the_sums(asked: int, amounts: list[i
     assert apply(amounts)[1] == min(asked, sum(amounts))
 
 
+@given(st.integers(2, 10**12), st.sampled_from([-1, 0, 1]))
+def test_a_payment_is_settled_by_the_last_dong(asked: int, more: int) -> None:
+    verdict = judge(status=PaymentStatus.PENDING, asked=asked, applied=0, amount=asked + more)
+    assert verdict.settles == (more >= 0)
+    assert verdict.amount_applied == min(asked, asked + more)
+
+
 @given(st.sampled_from([PaymentStatus.FAILED, PaymentStatus.EXPIRED]), AMOUNT, AMOUNT)
 def test_money_for_a_closed_payment_is_never_applied(
     status: PaymentStatus, asked: int, amount: int
