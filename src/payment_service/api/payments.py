@@ -92,7 +92,9 @@ class PaymentHandlers:
             payment = await payments.get_payment(session, tenant_id, payment_id)
             attempt = await payments.get_latest_attempt(session, payment_id)
             exceptions = await payments.list_open_exceptions(session, [payment_id])
-            return views.payment_view(payment, attempt, exceptions, public_url=self._public_url)
+            return views.payment_view(
+                payment, attempt, exceptions, public_url=self._public_url, now=self._clock()
+            )
 
         return routes.GetPayment200(body=await self._database.read(read))
 
@@ -185,12 +187,20 @@ class PaymentHandlers:
 
     async def get_qr_code(self, context: Context, /, *, qr_token: str) -> routes.GetQrCodeResult:
         """Draw the QR code of a link that can still be paid."""
-        attempt = await self._database.read(
-            lambda session: payments.find_attempt_by_qr_token(session, qr_token)
-        )
-        if attempt is None or attempt.qr_code is None or attempt.state != payments.ATTEMPT_OPEN:
+
+        async def read(session: Session) -> str | None:
+            attempt = await payments.find_attempt_by_qr_token(session, qr_token)
+            if attempt is None:
+                return None
+            payment = await payments.get_payment_of(session, attempt)
+            return (
+                attempt.qr_code if views.is_payable(payment, attempt, now=self._clock()) else None
+            )
+
+        qr_code = await self._database.read(read)
+        if qr_code is None:
             raise NotFound("There is no such picture.")
-        picture = await asyncio.to_thread(draw_qr, attempt.qr_code)
+        picture = await asyncio.to_thread(draw_qr, qr_code)
         return routes.GetQrCode200(body=picture, cache_control=QR_CACHE_CONTROL)
 
     async def _views(self, session: Session, rows: list[Payment]) -> list[contract.Payment]:
@@ -203,17 +213,18 @@ class PaymentHandlers:
                 attempts[row.id],
                 [exception for exception in exceptions if exception.payment_id == row.id],
                 public_url=self._public_url,
+                now=self._clock(),
             )
             for row in rows
         ]
 
     def _render_created(self, payment: Payment, attempt: PaymentAttempt) -> StoredResponse:
-        view = views.payment_view(payment, attempt, public_url=self._public_url)
+        view = views.payment_view(payment, attempt, public_url=self._public_url, now=self._clock())
         location = f"/v1/payments/{payment.id}"
         return stored(routes.CreatePayment201(body=view, location=location))
 
     def _render_canceled(self, payment: Payment, attempt: PaymentAttempt) -> StoredResponse:
-        view = views.payment_view(payment, attempt, public_url=self._public_url)
+        view = views.payment_view(payment, attempt, public_url=self._public_url, now=self._clock())
         return stored(routes.CancelPayment200(body=view))
 
 

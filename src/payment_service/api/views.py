@@ -1,6 +1,7 @@
 """Rows -> the contract's resources."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from msgspec import UNSET
 
@@ -25,9 +26,10 @@ def payment_view(
     exceptions: Sequence[MoneyException] = (),
     *,
     public_url: str,
+    now: datetime,
 ) -> contract.Payment:
-    """Show a payment. It can be paid only while it is pending and its link is open."""
-    payable = payment.status == PaymentStatus.PENDING and attempt.state == payments.ATTEMPT_OPEN
+    """Show a payment. It can be paid only while `is_payable`."""
+    payable = is_payable(payment, attempt, now=now)
     has_qr = payable and attempt.qr_code is not None
     return contract.Payment(
         payment_id=payment.id,
@@ -63,6 +65,16 @@ def payment_view(
         expires_at=payment.expires_at,
         paid_at=payment.paid_at or UNSET,
     )
+
+
+def is_payable(payment: Payment, attempt: PaymentAttempt, *, now: datetime) -> bool:
+    """Tell whether a payer may be shown the link: it is open, and there is time left.
+
+    After the deadline a payment stays pending until its link is confirmed closed. Nobody should be
+    led to pay meanwhile.
+    """
+    is_open = attempt.state == payments.ATTEMPT_OPEN
+    return payment.status == PaymentStatus.PENDING and is_open and now < payment.expires_at
 
 
 def _amounts(payment: Payment) -> contract.PaymentAmounts:

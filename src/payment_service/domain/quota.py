@@ -13,13 +13,13 @@ class Quota:
         self._left = float(burst)
         self._since = clock()
 
-    def take(self) -> bool:
-        """Take one if there is one."""
+    def take(self, count: int = 1) -> bool:
+        """Take `count` if there are so many; else take none."""
         now = self._clock()
         gained = max(0.0, (now - self._since).total_seconds()) * self._per_second
         self._left = min(float(self._burst), self._left + gained)
         self._since = now
-        if self._left < 1:
+        if self._left < count:
             return False
-        self._left -= 1
+        self._left -= count
         return True

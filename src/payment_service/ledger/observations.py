@@ -6,7 +6,7 @@ from datetime import datetime
 from payment_service.domain.audit import Actor
 from payment_service.domain.payment import FailureReason, PaymentStatus
 from payment_service.ledger.changes import Change, announce
-from payment_service.ledger.receipts import WATCH_CLOSED, close_attempt, record_transfer
+from payment_service.ledger.receipts import WATCH_INTERVALS, close_attempt, record_transfer
 from payment_service.providers.provider import CheckoutState, ProviderPayment
 from payment_service.storage import payments
 from payment_service.storage.database import Session
@@ -69,7 +69,7 @@ async def close_unpaid(
     payment.advance(verdict.status)
     payment.failure_reason = verdict.failure_reason
     payment.closed_at = now
-    payment.next_check_at = now + WATCH_CLOSED
+    payment.next_check_at = now + WATCH_INTERVALS[0]
     payment.checks = 0
     if attempt.state != payments.ATTEMPT_CLOSED:
         close_attempt(attempt, now=now)

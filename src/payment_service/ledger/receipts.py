@@ -19,6 +19,9 @@ from payment_service.storage.models import MoneyException, Payment, PaymentAttem
 WATCH_CLOSED = timedelta(hours=48)
 """How long a closed link is looked at: banks book transfers of the night on the next day."""
 
+WATCH_INTERVALS = tuple(timedelta(minutes=n) for n in (15, 120, 480, 1440))
+"""Between two looks at a closed link; it is seldom paid, and most often soon."""
+
 
 async def record_transfer(
     session: Session,
@@ -119,7 +122,7 @@ async def _credit(
     if verdict.settles:
         payment.advance(PaymentStatus.PAID)
         payment.paid_at = payment.closed_at = now
-        payment.next_check_at = now + WATCH_CLOSED
+        payment.next_check_at = now + WATCH_INTERVALS[0]
         payment.checks = 0
         close_attempt(attempt, now=now)
         await _resolve(session, payment, ExceptionCode.UNDERPAID, "topped_up", now=now)

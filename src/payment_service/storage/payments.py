@@ -6,7 +6,7 @@ get_* raises NotFound, find_* returns None, lock_* holds the row until the trans
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
@@ -47,6 +47,11 @@ async def get_payment(session: Session, tenant_id: str, payment_id: str) -> Paym
     if payment is None or payment.tenant_id != tenant_id:
         raise NotFound("There is no such payment.")
     return payment
+
+
+async def get_payment_of(session: Session, attempt: PaymentAttempt) -> Payment:
+    """Read the payment of a link."""
+    return await session.get_one(Payment, attempt.payment_id)
 
 
 async def lock_payment(
@@ -137,15 +142,33 @@ async def list_payments(
     return (await session.scalars(query)).all()
 
 
+async def list_overdue(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
+    """Name the due payments that are pending after their time: their links must be closed."""
+    query = _due(now).where(Payment.status == PaymentStatus.PENDING, Payment.expires_at <= now)
+    return (await session.scalars(query.limit(limit))).all()
+
+
 async def list_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
-    """Name the payments that want to be looked at, the longest waiting first."""
-    query = (
-        select(Payment.id)
-        .where(Payment.next_check_at <= now)
-        .order_by(Payment.next_check_at)
-        .limit(limit)
+    """Name the other due payments that are pending, the longest waiting first."""
+    query = _due(now).where(Payment.status == PaymentStatus.PENDING, Payment.expires_at > now)
+    return (await session.scalars(query.limit(limit))).all()
+
+
+async def list_closed_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
+    """Name the closed payments whose links are to be looked at, the longest waiting first."""
+    query = _due(now).where(Payment.status != PaymentStatus.PENDING)
+    return (await session.scalars(query.limit(limit))).all()
+
+
+async def find_oldest_due(session: Session, *, now: datetime) -> datetime | None:
+    """Tell since when the longest waiting payment wants to be looked at."""
+    return await session.scalar(
+        select(func.min(Payment.next_check_at)).where(Payment.next_check_at <= now)
     )
-    return (await session.scalars(query)).all()
+
+
+def _due(now: datetime) -> Select[str]:
+    return select(Payment.id).where(Payment.next_check_at <= now).order_by(Payment.next_check_at)
 
 
 async def list_open_exceptions(

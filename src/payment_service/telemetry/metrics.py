@@ -270,6 +270,12 @@ class Metrics:
             outcome=JOB_OUTCOMES,
         )
 
+        self.checks_age = self._gauge(
+            "payments_checks_oldest_age_seconds",
+            "How long a payment has been due to be compared with the provider, in seconds: more "
+            "than minutes means that the budget of calls is too small for what waits.",
+        )
+
     def _add_audit(self, invariants: Sequence[str]) -> None:
         self.audit_violations = self._gauge(
             "payments_audit_violations",

@@ -1,7 +1,7 @@
 """Look after a payment that nobody told us about: ask the provider, and end it in time.
 
 Webhooks get lost. Every pending payment is asked about now and then, and so is every closed one
-for two days; so nothing waits for a webhook only. Run by the scheduler.
+for two days; so nothing waits for a webhook only. Run by the scheduler, within a budget of calls.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.clock import Clock
 from payment_service.domain.payment import PaymentStatus
 from payment_service.ledger.observations import EXPIRED, close_unpaid, record_observation
-from payment_service.ledger.receipts import WATCH_CLOSED
+from payment_service.ledger.receipts import WATCH_CLOSED, WATCH_INTERVALS
 from payment_service.providers.provider import (
     PaymentProvider,
     ProviderPayment,
@@ -23,17 +23,27 @@ from payment_service.storage.models import Payment
 
 ACTOR = Actor(ActorKind.JOB, "payments")
 PENDING_INTERVALS = tuple(timedelta(seconds=n) for n in (30, 60, 120, 300, 900, 3600))
-CLOSED_INTERVALS = tuple(timedelta(seconds=n) for n in (300, 900, 3600, 14400, 43200))
+OVERDUE_INTERVAL = timedelta(minutes=1)  # until the provider has confirmed that the link is closed
+WATCH_RETRY = timedelta(hours=1)  # when the last look at a closed link failed
+
+CHECK_CALLS = 1  # to the provider, at most
+OVERDUE_CALLS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
     order_code: int
     is_overdue: bool  # pending, and its time is up
+    is_last: bool  # closed, and watched for long enough
 
 
 async def check_payment(
-    database: Database, provider: PaymentProvider, clock: Clock, payment_id: str
+    database: Database,
+    provider: PaymentProvider,
+    clock: Clock,
+    payment_id: str,
+    *,
+    actor: Actor = ACTOR,
 ) -> None:
     """Ask about a due payment and record the answer; close it when its time is up.
 
@@ -46,14 +56,12 @@ async def check_payment(
         payment = await payments.lock_payment(session, payment_id)
         if payment.next_check_at is None or payment.next_check_at > now:
             return None
-        if payment.closed_at is not None and now >= payment.closed_at + WATCH_CLOSED:
-            payment.next_check_at = None
-            return None
         payment.next_check_at = _next_check(payment, now)
         payment.checks += 1
         attempt = await payments.get_latest_attempt(session, payment_id)
         overdue = payment.status == PaymentStatus.PENDING and now >= payment.expires_at
-        return _Due(attempt.order_code, overdue)
+        last = payment.closed_at is not None and now >= payment.closed_at + WATCH_CLOSED
+        return _Due(attempt.order_code, overdue, last)
 
     due = await database.transact("check_payment.take", take)
     if due is None:
@@ -68,11 +76,13 @@ async def check_payment(
         now = clock()
         if seen is not None:
             await record_observation(
-                session, payment, attempt, seen, when_closed=EXPIRED, actor=ACTOR, now=now
+                session, payment, attempt, seen, when_closed=EXPIRED, actor=actor, now=now
             )
         elif due.is_overdue and payment.status == PaymentStatus.PENDING:
             # The provider never had the link: there is nothing to be paid.
-            await close_unpaid(session, payment, attempt, EXPIRED, actor=ACTOR, now=now)
+            await close_unpaid(session, payment, attempt, EXPIRED, actor=actor, now=now)
+        if due.is_last:
+            payment.next_check_at = None  # only now: a look that failed is repeated
 
     await database.transact("check_payment.record", record)
 
@@ -88,8 +98,12 @@ async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment | None:
 
 
 def _next_check(payment: Payment, now: datetime) -> datetime:
-    if payment.status != PaymentStatus.PENDING:
-        return now + CLOSED_INTERVALS[min(payment.checks, len(CLOSED_INTERVALS) - 1)]
+    if payment.closed_at is not None:
+        later = now + WATCH_INTERVALS[min(payment.checks + 1, len(WATCH_INTERVALS) - 1)]
+        end = payment.closed_at + WATCH_CLOSED
+        return min(later, end) if end > now else now + WATCH_RETRY
+    if now >= payment.expires_at:
+        return now + OVERDUE_INTERVAL
     later = now + PENDING_INTERVALS[min(payment.checks, len(PENDING_INTERVALS) - 1)]
     # Never past the deadline: that is when the link must be closed.
-    return min(later, payment.expires_at) if payment.expires_at > now else later
+    return min(later, payment.expires_at)

@@ -8,16 +8,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import StorageUnavailable
+from payment_service.domain.quota import Quota
 from payment_service.providers import deadline
 from payment_service.providers.provider import PaymentProvider, ProviderError
 from payment_service.storage import idempotency, leases, outbox, payments, refunds, webhooks
 from payment_service.storage.database import Database, Session
 from payment_service.telemetry.logging import bound, get_logger
 from payment_service.telemetry.metrics import Metrics
-from payment_service.use_cases.check_payment import check_payment
+from payment_service.use_cases.check_payment import CHECK_CALLS, OVERDUE_CALLS, check_payment
 from payment_service.use_cases.pay_out_refund import pay_out_refund
 from payment_service.workers.auditor import Auditor
 from payment_service.workers.consumer import Consumer
@@ -30,17 +32,23 @@ LEASE = timedelta(seconds=15)
 BATCH_MAX = 100
 ITEM_SECONDS = 12.0  # that one item may work with the provider; less than the lease
 CONCURRENCY_MAX = 8  # calls to the provider at a time
+RECONCILE_CALLS_PER_MINUTE = 180  # however much is due, new payments find the provider free
+RECONCILE_CALLS_BURST = 30
 PURGE_MAX = 1000
 HOUSEKEEPING_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Finds what is due, and deals with one of it."""
+    """Finds what is due, and deals with one of it.
+
+    `calls` to the provider are taken from the budget for each; what exceeds it stays due.
+    """
 
     name: str
     find: Callable[[Session], Awaitable[Sequence[str]]]
     do: Callable[[str], Awaitable[None]]
+    calls: int = 0
 
 
 class Scheduler:
@@ -62,6 +70,14 @@ class Scheduler:
         self._owner = owner
         self._auditor = Auditor(database, clock, metrics)
         self._housekeeping_at: datetime | None = None
+        self._budget = Quota(
+            clock, per_minute=RECONCILE_CALLS_PER_MINUTE, burst=RECONCILE_CALLS_BURST
+        )
+
+        async def check(payment_id: str) -> None:
+            await check_payment(database, provider, clock, payment_id)
+
+        # In the order of what is at risk: the first jobs have the budget first.
         self._jobs = (
             Job(
                 "refunds",
@@ -74,9 +90,22 @@ class Scheduler:
                 consumer.apply,
             ),
             Job(
+                "overdue",
+                lambda session: payments.list_overdue(session, now=clock(), limit=BATCH_MAX),
+                check,
+                OVERDUE_CALLS,
+            ),
+            Job(
                 "payments",
                 lambda session: payments.list_due(session, now=clock(), limit=BATCH_MAX),
-                lambda payment_id: check_payment(database, provider, clock, payment_id),
+                check,
+                CHECK_CALLS,
+            ),
+            Job(
+                "closed",
+                lambda session: payments.list_closed_due(session, now=clock(), limit=BATCH_MAX),
+                check,
+                CHECK_CALLS,
             ),
         )
 
@@ -115,6 +144,8 @@ class Scheduler:
 
     async def _run_job(self, job: Job) -> int:
         due = await self._database.read(job.find)
+        if job.calls:
+            due = list(takewhile(lambda _: self._budget.take(job.calls), due))
         turn = asyncio.Semaphore(CONCURRENCY_MAX)
 
         async def one(item: str) -> None:
@@ -155,6 +186,10 @@ class Scheduler:
             ),
         )
         self._metrics.job_runs.labels("housekeeping", "ok").inc(forgotten)
+        oldest = await self._database.read(
+            lambda session: payments.find_oldest_due(session, now=at)
+        )
+        self._metrics.checks_age.set((at - oldest).total_seconds() if oldest else 0.0)
 
     async def _release(self) -> None:
         try:

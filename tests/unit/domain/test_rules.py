@@ -115,3 +115,10 @@ def test_quota_refills_with_time() -> None:
     assert [quota.take() for _ in range(3)] == [True, True, False]
     clock.advance(timedelta(seconds=1))
     assert [quota.take() for _ in range(2)] == [True, False]
+
+
+def test_quota_gives_all_that_is_asked_or_nothing() -> None:
+    clock = OffsetClock(lambda: AT)
+    quota = Quota(clock, per_minute=60, burst=3)
+
+    assert [quota.take(2), quota.take(2), quota.take(1)] == [True, False, True]
