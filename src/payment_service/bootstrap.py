@@ -32,7 +32,7 @@ from payment_service.telemetry import tracing
 from payment_service.telemetry.logging import get_logger
 from payment_service.telemetry.metrics import Metrics
 from payment_service.workers.consumer import Consumer
-from payment_service.workers.ops_server import NotReady, build_ops_app
+from payment_service.workers.ops_server import AsgiApp, NotReady, build_ops_app
 from payment_service.workers.relay import Relay
 from payment_service.workers.scheduler import Scheduler
 
@@ -209,24 +209,46 @@ def _server(listener: Listener, guard: type[asyncio.Protocol]) -> _Server:
     return _Server(config)
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The workers of a process, whether its roles let them run or not."""
+
+    consumer: Consumer
+    relay: Relay
+    scheduler: Scheduler
+
+
 async def run(
-    service: Service, roles: frozenset[Role], *, beside: tuple[Listener, ...] = ()
+    service: Service,
+    roles: frozenset[Role],
+    *,
+    beside: tuple[Listener, ...] = (),
+    before_ops: Callable[[AsgiApp, Workers], AsgiApp] | None = None,
 ) -> None:
     """Run some roles until SIGTERM or SIGINT, then drain them in order.
 
     First no more requests are taken and those under way are answered; then the workers finish what
     they hold; the operators' port goes last.
+
+    Args:
+        service: What they share.
+        roles: Which to run.
+        beside: Other applications to serve.
+        before_ops: Puts something before the operators' port.
     """
     settings = service.settings
     stop = _stop_on_signals()
     guard = http_guard(service.clock, service.metrics, settings.public_url)
-    ops = _server(Listener(service.ops(roles), settings.ops_host, settings.ops_port), guard)
+    workers = Workers(service.consumer(), service.relay(), service.scheduler())
+    ops_app = service.ops(roles)
+    if before_ops is not None:
+        ops_app = before_ops(ops_app, workers)
+    ops = _server(Listener(ops_app, settings.ops_host, settings.ops_port), guard)
     fronts = [_server(listener, guard) for listener in beside]
     if Role.API in roles:
         fronts.append(_server(Listener(service.api(), settings.host, settings.port), guard))
-    workers = _workers(service, roles)
     serving = [asyncio.create_task(server.serve()) for server in [*fronts, ops]]
-    working = [asyncio.create_task(worker) for worker in workers]
+    working = [asyncio.create_task(work) for work in _work(service, workers, roles)]
     stopping = asyncio.create_task(stop.wait())
     log.info("process.started", roles=sorted(roles), version=VERSION)
     try:
@@ -240,15 +262,15 @@ async def run(
             raise cast("BaseException", task.exception())
 
 
-def _workers(service: Service, roles: frozenset[Role]) -> list[Any]:
-    workers: list[Any] = []
+def _work(service: Service, workers: Workers, roles: frozenset[Role]) -> list[Any]:
+    work: list[Any] = []
     if Role.CONSUMER in roles:
-        workers.append(service.consumer().run(service.subscriber))
+        work.append(workers.consumer.run(service.subscriber))
     if Role.SCHEDULER in roles:
-        workers.append(service.scheduler().run())
+        work.append(workers.scheduler.run())
     if Role.RELAY in roles:
-        workers.append(service.relay().run())
-    return workers
+        work.append(workers.relay.run())
+    return work
 
 
 async def _drain(

@@ -4,16 +4,23 @@ import os
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
+
+import httpx
 
 from payment_service import bootstrap
 from payment_service.api.auth import issue_token
-from payment_service.bootstrap import ALL_ROLES, Listener, open_service
+from payment_service.bootstrap import ALL_ROLES, Listener, Service, Workers, open_service
+from payment_service.domain.clock import OffsetClock
 from payment_service.settings import Settings
 from payment_service.storage import migrate
+from payment_service.workers.dev_clock import DevClock
+from payment_service.workers.ops_server import AsgiApp
 
 SIMULATOR_APP = "payos_simulator.app:create_app_from_environment"  # by name: it is no part of us
 SCOPES = "payments:read payments:write refunds:write"
 TOKEN_LIFETIME = timedelta(days=7)
+SIMULATOR_SECONDS = 5.0  # that it may take to answer
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -26,6 +33,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         "PAYMENTS_AUTH_ISSUER": "payment-service-dev",
         "PAYMENTS_AUTH_AUDIENCE": "payment-service",
         "PAYMENTS_LOG_LEVEL": "WARNING",
+        "PAYMENTS_DEV_CLOCK_STATE": "var/dev-clock-seconds",
         "PAYOS_SIMULATOR_PORT": simulator_port,
         "PAYOS_SIMULATOR_PUBLIC_URL": f"http://127.0.0.1:{simulator_port}",
         "PAYOS_SIMULATOR_STATE": "var/payos-simulator.json",
@@ -47,11 +55,58 @@ async def run(environ: Mapping[str, str]) -> None:
     os.environ.update(complete)  # the simulator reads its own settings
     settings = Settings.read(complete)
     simulator = Listener(SIMULATOR_APP, "127.0.0.1", int(complete["PAYOS_SIMULATOR_PORT"]))
-    async with open_service(settings) as service:
+    clock = KeptClock(Path(complete["PAYMENTS_DEV_CLOCK_STATE"]))
+    bank = f"http://127.0.0.1:{simulator.port}"
+
+    def before_ops(app: AsgiApp, workers: Workers) -> AsgiApp:
+        return dev_clock(app, service, workers, clock, bank)
+
+    async with open_service(settings, clock) as service:
         await migrate.upgrade(service.database)
         await service.broker.ensure_topics()
         print(welcome(settings, complete), flush=True)  # noqa: T201  # what the newcomer reads
-        await bootstrap.run(service, ALL_ROLES, beside=(simulator,))
+        await bootstrap.run(service, ALL_ROLES, beside=(simulator,), before_ops=before_ops)
+
+
+class KeptClock(OffsetClock):
+    """A clock that a restart does not set back: the data would be of the future."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        if path.is_file():
+            super().advance(timedelta(seconds=float(path.read_text())))
+
+    def advance(self, by: timedelta) -> None:
+        """Move on, and remember it."""
+        super().advance(by)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(str(self.offset.total_seconds()))
+
+
+def dev_clock(
+    app: AsgiApp, service: Service, workers: Workers, clock: OffsetClock, bank: str
+) -> AsgiApp:
+    """Put the clock before the operators' port; `bank` is the simulator's address."""
+
+    async def advance_bank(by: timedelta) -> None:
+        try:
+            async with httpx.AsyncClient(
+                base_url=bank, timeout=SIMULATOR_SECONDS, trust_env=False
+            ) as http:
+                body = {"advance_seconds": by.total_seconds()}
+                (await http.post("/_admin/clock", json=body)).raise_for_status()
+        except httpx.HTTPError as error:
+            raise ConnectionError("the simulator did not move its clock") from error
+
+    return DevClock(
+        app,
+        clock=clock,
+        advance_bank=advance_bank,
+        database=service.database,
+        relay=workers.relay,
+        scheduler=workers.scheduler,
+    )
 
 
 def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
@@ -69,7 +124,8 @@ def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
     return f"""
   Payment service   {settings.public_url}/v1/health
   payOS simulator   {environ["PAYOS_SIMULATOR_PUBLIC_URL"]}
-  Operators' port   http://127.0.0.1:{settings.ops_port}/readyz and /metrics
+  Operators' port   http://127.0.0.1:{settings.ops_port}/readyz, /metrics,
+                    /dev/clock sets the time on: POST {{"advance_seconds": 900}}
 
   A token for seven days:
     export TOKEN={token}

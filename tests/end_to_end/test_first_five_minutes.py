@@ -50,6 +50,24 @@ def test_payment_is_paid_on_the_checkout_page_and_survives_a_restart(tmp_path: P
 
 
 @pytest.mark.slow
+def test_clock_of_dev_lets_a_payment_expire_at_once_and_survives_a_restart(tmp_path: Path) -> None:
+    with development(tmp_path) as running:
+        payment = create(running)
+        clock = f"{running.ops_url}/dev/clock"
+
+        moved = httpx.post(clock, json={"advance_seconds": 86_400}, timeout=60, trust_env=False)
+
+        assert moved.json()["idle"] is True, moved.text
+        assert "/dev/clock" in running.welcome
+        assert status(running, payment["payment_id"]) == "expired"
+        assert running.stop() == 0
+        running.start()
+        assert httpx.get(clock, trust_env=False).json()["ahead_seconds"] == 86_400
+        assert create(running)["status"] == "pending"
+        assert running.stop() == 0
+
+
+@pytest.mark.slow
 def test_printed_curl_line_works_as_it_is(tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")

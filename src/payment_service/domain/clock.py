@@ -21,6 +21,11 @@ class OffsetClock:
     def __call__(self) -> datetime:
         return self._base() + self._offset
 
+    @property
+    def offset(self) -> timedelta:
+        """How far ahead it is."""
+        return self._offset
+
     def advance(self, by: timedelta) -> None:
         """Move on by a positive duration.
 

@@ -58,6 +58,7 @@ class Relay:
         self._metrics = metrics
         self._owner = owner
         self._wake = wake
+        self._turn = asyncio.Lock()
         self._shards: list[int] = []
         self._renew_at = 0.0
 
@@ -72,19 +73,19 @@ class Relay:
             await asyncio.shield(self.stop())
 
     async def run_once(self) -> int:
-        """Publish one batch; return how many messages the broker took."""
-        await self._keep_shards()
-        if not self._shards:
-            return 0
-        shards = self._shards
-        batch = await self._database.read(
-            lambda session: outbox.list_pending(session, shards, limit=BATCH_MAX)
-        )
-        if not batch:
-            return 0
-        with failpoints.effect("relay.publish"):
-            results = await self._publisher.publish([_message(row) for row in batch])
-        return await self._record(batch, results)
+        """Publish one batch; return how many messages the broker took. One call at a time works."""
+        async with self._turn:
+            await self._keep_shards()
+            if not self._shards:
+                return 0
+            batch = await self._database.read(
+                lambda session: outbox.list_pending(session, self._shards, limit=BATCH_MAX)
+            )
+            if not batch:
+                return 0
+            with failpoints.effect("relay.publish"):
+                results = await self._publisher.publish([_message(row) for row in batch])
+            return await self._record(batch, results)
 
     async def _run_guarded(self) -> float:
         """Run once; return the seconds to pause."""

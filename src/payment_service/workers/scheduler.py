@@ -69,6 +69,7 @@ class Scheduler:
         self._metrics = metrics
         self._owner = owner
         self._auditor = Auditor(database, clock, metrics)
+        self._turn = asyncio.Lock()
         self._housekeeping_at: datetime | None = None
         self._budget = Quota(
             clock, per_minute=RECONCILE_CALLS_PER_MINUTE, burst=RECONCILE_CALLS_BURST
@@ -124,15 +125,22 @@ class Scheduler:
             await asyncio.shield(self._release())
 
     async def run_once(self) -> int:
-        """Deal with all that is due now, if the lease is ours; return how many items."""
-        if not await self._is_active():
-            return 0
-        worked = 0
-        for job in self._jobs:
-            worked += await self._run_job(job)
+        """Deal with all that is due now, if the lease is ours; return how many items.
+
+        One call at a time works.
+        """
+        async with self._turn:
+            if not await self._is_active():
+                return 0
+            worked = 0
+            for job in self._jobs:
+                worked += await self._run_job(job)
+            await self._look_around()
+            return worked
+
+    async def _look_around(self) -> None:
         await self._keep_house()
         self._metrics.job_runs.labels("audit", "ok").inc(await self._auditor.run_once() or 0)
-        return worked
 
     async def _is_active(self) -> bool:
         return await self._database.transact(
