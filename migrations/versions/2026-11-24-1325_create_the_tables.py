@@ -53,6 +53,11 @@ def upgrade() -> None:
         sa.Column("response_body", BYTES, nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("completed_at", INSTANT, nullable=True),
+        sa.Column("next_check_at", INSTANT, nullable=True),
+        sa.CheckConstraint(
+            "state <> 'in_progress' OR next_check_at IS NOT NULL",
+            name=op.f("ck_idempotency_keys_in_progress_is_checked"),
+        ),
         sa.PrimaryKeyConstraint("tenant_id", "key"),
         **TABLE_OPTIONS,
     )

@@ -16,9 +16,11 @@ from typing import Any, cast
 import uvicorn
 
 from openapi_runtime.contract import Mode
+from payment_service.api.answers import PaymentAnswers
 from payment_service.api.app import OPERATIONS, create_app, http_guard
 from payment_service.api.auth import TokenVerifier
 from payment_service.domain.clock import Clock, system_clock
+from payment_service.domain.ids import new_id
 from payment_service.messaging.broker import Broker, Subscriber
 from payment_service.messaging.connect import open_broker
 from payment_service.messaging.topics import TOPICS
@@ -84,13 +86,16 @@ class Service:
         )
 
     def scheduler(self) -> Scheduler:
-        """Build a scheduler."""
+        """Build a scheduler; it answers for requests that died as the API would have."""
+        answers = PaymentAnswers(self.settings.public_url, self.clock)
         return Scheduler(
             self.database,
             self.provider,
             self.clock,
             self.metrics,
             self.consumer(),
+            render=answers.created,
+            render_error=lambda error: answers.refused(error, new_id("req", self.clock())),
             owner=f"scheduler-{self.name}",
         )
 

@@ -9,7 +9,7 @@ POST /links/{name}/webhook           deliver its last webhook again
 POST /payouts/{reference}/state      {state}
 POST /modes                          {payout_seconds?, auto_payouts?}
 POST /clock                          {advance_seconds}
-POST /faults, DELETE /faults         see `faults.Fault`
+POST /faults, DELETE /faults         {kind, path?, method?, times?, ...}: see `faults`
 POST /webhook-url                    {url}
 """
 

@@ -17,6 +17,7 @@ from payos_simulator import state
 from payos_simulator.admin import Admin
 from payos_simulator.checkout import Checkout
 from payos_simulator.config import Config
+from payos_simulator.envelope import signer_of
 from payos_simulator.faults import Fault, FaultyNetwork
 from payos_simulator.ledger import Ledger, system_clock
 from payos_simulator.payment_api import PaymentApi
@@ -56,7 +57,7 @@ def create_app(config: Config, *, clock: Callable[[], datetime] = system_clock) 
             *Admin(ledger, webhooks, payouts, faults).routes(),
         ],
     )
-    return FaultyNetwork(app, faults)
+    return FaultyNetwork(app, faults, signer_of(config.payment, config.payout))
 
 
 async def home(_request: Request) -> Response:

@@ -1,5 +1,6 @@
 """payOS's answers: an envelope with a code, and a signature over its data."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -9,6 +10,7 @@ from payos_simulator.config import Channel
 from payos_simulator.ledger import Refused
 
 OK = "00"
+SIGNATURE = b"x-signature"
 
 
 def signed_in_body(data: dict[str, Any], channel: Channel) -> JSONResponse:
@@ -21,6 +23,23 @@ def signed_in_header(data: dict[str, Any], channel: Channel) -> JSONResponse:
     """Answer as the payout channel does."""
     headers = {"x-signature": signatures.of_payout(data, channel.checksum_key)}
     return JSONResponse({"code": OK, "desc": "success", "data": data}, headers=headers)
+
+
+Resign = Callable[[dict[str, Any], Mapping[bytes, bytes]], dict[bytes, bytes]]
+"""Signs an envelope anew, in its body or, where its headers have a signature, in those returned."""
+
+
+def signer_of(payment: Channel, payout: Channel) -> Resign:
+    """Make what signs changed answers of both channels."""
+
+    def resign(envelope: dict[str, Any], headers: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        data = envelope["data"]
+        if SIGNATURE in headers:
+            return {SIGNATURE: signatures.of_payout(data, payout.checksum_key).encode()}
+        envelope["signature"] = signatures.of_data(data, payment.checksum_key)
+        return {}
+
+    return resign
 
 
 def unsigned(data: Any) -> JSONResponse:

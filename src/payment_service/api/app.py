@@ -18,6 +18,7 @@ from openapi_runtime.operations import Context
 from openapi_runtime.problems import Problem, ProblemType
 from openapi_runtime.routing import exception_handlers
 from payment_service import failpoints
+from payment_service.api.answers import problem_base
 from payment_service.api.auth import Security, TokenVerifier
 from payment_service.api.payments import PaymentHandlers
 from payment_service.api.problems import problem_of
@@ -95,7 +96,7 @@ def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[
 
     return Hooks(
         problem_types=PROBLEM_TYPES,
-        problem_base=_problem_base(public_url),
+        problem_base=problem_base(public_url),
         new_request_id=new_request_id,
         on_error=on_error,
         on_violation=on_violation,
@@ -111,12 +112,8 @@ def http_guard(clock: Clock, metrics: Metrics, public_url: str) -> type[HttpTool
 
     refusals = Refusals(
         problem_types=PROBLEM_TYPES,
-        problem_base=_problem_base(public_url),
+        problem_base=problem_base(public_url),
         new_request_id=lambda: new_id("req", clock()),
         on_refusal=on_refusal,
     )
     return guarded(refusals)
-
-
-def _problem_base(public_url: str) -> str:
-    return f"{public_url}/docs/errors"

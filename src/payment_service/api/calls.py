@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from openapi_runtime.endpoint import Hooks, render_problem
-from openapi_runtime.operations import Context, Result, StoredResponse, render
+from openapi_runtime.endpoint import Hooks
+from openapi_runtime.operations import Context, StoredResponse
+from payment_service.api.answers import stored_problem
 from payment_service.api.auth import Principal
-from payment_service.api.problems import problem_of
 from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.errors import PaymentServiceError
 from payment_service.domain.idempotency import (
@@ -55,20 +55,11 @@ def idempotent_request(context: Context, key: str) -> IdempotentRequest:
     )
 
 
-def stored(result: Result) -> Stored:
-    """Turn a result into the bytes that are kept and sent."""
-    response = render(result)
-    return Stored(response.status, response.headers, response.body)
-
-
 def error_renderer(context: Context, hooks: Hooks) -> RenderError:
     """Make what turns an expected error into the bytes that are kept and sent."""
 
     def render_error(error: PaymentServiceError) -> Stored:
-        problem = problem_of(error)
-        assert problem is not None, f"no problem for {type(error).__name__}"
-        response = render_problem(problem, context.request_id, hooks)
-        return Stored(response.status, response.headers, response.body)
+        return stored_problem(error, request_id=context.request_id, problem_base=hooks.problem_base)
 
     return render_error
 

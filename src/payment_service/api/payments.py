@@ -12,6 +12,7 @@ from generated.api.routes import UnsetType
 from openapi_runtime.endpoint import Hooks
 from openapi_runtime.operations import Context
 from payment_service.api import cursors, views
+from payment_service.api.answers import PaymentAnswers
 from payment_service.api.calls import (
     REQUEST_SECONDS,
     actor_of,
@@ -20,18 +21,16 @@ from payment_service.api.calls import (
     idempotent_request,
     principal_of,
     send,
-    stored,
 )
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import NotFound
-from payment_service.domain.idempotency import StoredResponse
 from payment_service.domain.money import Currency, Money
 from payment_service.domain.payment import PaymentStatus
 from payment_service.providers import deadline
 from payment_service.providers.provider import PaymentProvider
 from payment_service.storage import audit, payments
 from payment_service.storage.database import Database, Session
-from payment_service.storage.models import Payment, PaymentAttempt
+from payment_service.storage.models import Payment
 from payment_service.use_cases.cancel_payment import CancelPayment, cancel_payment
 from payment_service.use_cases.create_payment import CreatePayment, create_payment
 
@@ -56,6 +55,7 @@ class PaymentHandlers:
         self._clock = clock
         self._hooks = hooks
         self._public_url = public_url
+        self._answers = PaymentAnswers(public_url, clock)
 
     async def create_payment(
         self, context: Context, /, *, body: contract.CreatePaymentRequest, idempotency_key: str
@@ -79,7 +79,7 @@ class PaymentHandlers:
                 self._provider,
                 self._clock,
                 command,
-                render=self._render_created,
+                render=self._answers.created,
                 render_error=error_renderer(context, self._hooks),
             )
         return send(answer)
@@ -160,7 +160,7 @@ class PaymentHandlers:
                 self._provider,
                 self._clock,
                 command,
-                render=self._render_canceled,
+                render=self._answers.canceled,
                 render_error=error_renderer(context, self._hooks),
             )
         return send(answer)
@@ -217,15 +217,6 @@ class PaymentHandlers:
             )
             for row in rows
         ]
-
-    def _render_created(self, payment: Payment, attempt: PaymentAttempt) -> StoredResponse:
-        view = views.payment_view(payment, attempt, public_url=self._public_url, now=self._clock())
-        location = f"/v1/payments/{payment.id}"
-        return stored(routes.CreatePayment201(body=view, location=location))
-
-    def _render_canceled(self, payment: Payment, attempt: PaymentAttempt) -> StoredResponse:
-        view = views.payment_view(payment, attempt, public_url=self._public_url, now=self._clock())
-        return stored(routes.CancelPayment200(body=view))
 
 
 @lru_cache(maxsize=QR_KEPT_MAX)

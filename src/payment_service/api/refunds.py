@@ -5,6 +5,7 @@ from generated.api.routes import UnsetType
 from openapi_runtime.endpoint import Hooks
 from openapi_runtime.operations import Context
 from payment_service.api import cursors, views
+from payment_service.api.answers import stored
 from payment_service.api.calls import (
     actor_of,
     error_renderer,
@@ -12,7 +13,6 @@ from payment_service.api.calls import (
     idempotent_request,
     principal_of,
     send,
-    stored,
 )
 from payment_service.domain.clock import Clock
 from payment_service.domain.idempotency import StoredResponse

@@ -13,7 +13,11 @@ from typing import Any
 from payment_service.domain.errors import PaymentServiceError
 
 LEASE = timedelta(seconds=30)
-"""How long a request may work before another with the same key takes over; more than any call."""
+"""How long a request may go without a step before another with its key takes over.
+
+It is more than any call to the provider takes, and what is over is how far the clocks of two hosts
+may be apart before one of them disturbs a request that the other still serves.
+"""
 
 RETENTION = timedelta(days=30)
 """How long an answer is kept after completion. Published in the contract."""

@@ -66,6 +66,14 @@ async def announce(
     )
 
 
+async def announce_created(
+    session: Session, payment: Payment, attempt: PaymentAttempt, *, actor: Actor, now: datetime
+) -> None:
+    """Tell of a payment for the first time: its link is there, or money is."""
+    change = Change(event_type="payment.created", actor=actor, amount=payment.amount)
+    await announce(session, payment, attempt, change, now=now)
+
+
 def _audit_entry(payment: Payment, change: Change, now: datetime) -> AuditEntry:
     return AuditEntry(
         payment_id=payment.id,

@@ -26,6 +26,12 @@ class Verdict:
 EXPIRED = Verdict(PaymentStatus.EXPIRED)
 CANCELED = Verdict(PaymentStatus.FAILED, FailureReason.CANCELED)
 PROVIDER_FAILED = Verdict(PaymentStatus.FAILED, FailureReason.PROVIDER_FAILED)
+REJECTED = Verdict(PaymentStatus.FAILED, FailureReason.REJECTED)
+
+
+def is_closed(seen: ProviderPayment) -> bool:
+    """Tell whether the provider says that a link cannot be paid any more."""
+    return seen.state in _CLOSED
 
 
 async def record_observation(
@@ -48,7 +54,7 @@ async def record_observation(
         attempt.provider_reference = seen.provider_reference
     for transfer in seen.transfers:
         await record_transfer(session, payment, attempt, transfer, actor=actor, now=now)
-    if payment.status != PaymentStatus.PENDING or seen.state not in _CLOSED:
+    if payment.status != PaymentStatus.PENDING or not is_closed(seen):
         return
     verdict = PROVIDER_FAILED if seen.state is CheckoutState.FAILED else when_closed
     await close_unpaid(session, payment, attempt, verdict, actor=actor, reason=reason, now=now)

@@ -10,7 +10,7 @@ from payment_service.domain.audit import Actor
 from payment_service.domain.ids import new_id
 from payment_service.domain.payment import PaymentStatus
 from payment_service.domain.receipt import Disposition, ExceptionCode, Verdict, judge
-from payment_service.ledger.changes import Change, announce
+from payment_service.ledger.changes import Change, announce, announce_created
 from payment_service.providers.provider import Transfer
 from payment_service.storage import payments
 from payment_service.storage.database import Session
@@ -48,6 +48,11 @@ async def record_transfer(
     if known:
         await _raise_mismatch(session, payment, attempt, transfer, actor=actor, now=now)
         return None
+    if payment.is_reserved:
+        # The money overtook the answer that tells of the link: so the link is there.
+        if attempt.state == payments.ATTEMPT_OPENING:
+            attempt.state = payments.ATTEMPT_OPEN
+        await announce_created(session, payment, attempt, actor=actor, now=now)
     verdict = judge(
         status=PaymentStatus(payment.status),
         asked=payment.amount,
@@ -124,7 +129,7 @@ async def _credit(
         payment.paid_at = payment.closed_at = now
         payment.next_check_at = now + WATCH_INTERVALS[0]
         payment.checks = 0
-        close_attempt(attempt, now=now)
+        await _close_attempts(session, payment, attempt, now=now)
         await _resolve(session, payment, ExceptionCode.UNDERPAID, "topped_up", now=now)
     exception = _exception(payment, receipt, verdict, now=now)
     if exception is not None:
@@ -139,6 +144,16 @@ async def _credit(
         exception=exception,
     )
     await announce(session, payment, attempt, change, now=now)
+
+
+async def _close_attempts(
+    session: Session, payment: Payment, paid: PaymentAttempt, *, now: datetime
+) -> None:
+    """Close the link that was paid, and the one that had replaced it if it was an earlier one."""
+    latest = await payments.get_latest_attempt(session, payment.id)
+    for attempt in (paid, latest):
+        if attempt.state != payments.ATTEMPT_CLOSED:
+            close_attempt(attempt, now=now)
 
 
 def close_attempt(attempt: PaymentAttempt, *, now: datetime) -> None:

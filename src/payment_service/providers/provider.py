@@ -9,6 +9,7 @@ ProviderError
 │   └── UnknownReference    it knows no such payment or payout
 ├── ProviderMisconfigured   no: it refused our credentials or signature; ours to repair
 └── OutcomeUnknown      perhaps: no answer, or one that tells nothing; ask, never repeat blindly
+    ├── AlreadyExists       our name for it is taken: an earlier try has landed
     ├── ProviderThrottled   it asks for a pause
     └── ProviderFailing     it is not well: broken connection, error of its own
         └── ProviderTimeout     no answer in time
@@ -81,6 +82,10 @@ class ProviderMisconfigured(ProviderError):
 
 class OutcomeUnknown(ProviderError):
     """The provider may have acted; find out by asking."""
+
+
+class AlreadyExists(OutcomeUnknown):
+    """The order code is taken: by an earlier try of ours, or by somebody else on the channel."""
 
 
 class ProviderThrottled(OutcomeUnknown):
@@ -254,7 +259,7 @@ class PaymentProvider(Protocol):
         """Make a payment link.
 
         Raises:
-            OutcomeUnknown: Also when the order code exists already: an earlier try may have landed.
+            AlreadyExists: The order code is in use.
         """
 
     async def get_payment(self, order_code: int) -> ProviderPayment:

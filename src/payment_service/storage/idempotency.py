@@ -2,12 +2,19 @@
 
 The claim is committed before the provider is called: an open insert would make a twin request wait
 for the lock instead of being told that the first one is running.
+
+A claim has a lease and a fence. The lease only says when others may try; the fence, which grows
+with every owner, decides: whoever was taken over writes nothing any more, however late it wakes. So
+clocks that disagree cost patience, never correctness (docs/decisions/0009).
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Update, delete, insert, select, update
+from sqlalchemy import ColumnElement, Update, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
@@ -24,6 +31,8 @@ from payment_service.storage.models import IdempotencyKey
 IN_PROGRESS = "in_progress"
 DONE = "done"
 RETRY_AFTER_SECONDS = 1
+CHECK_INTERVALS = tuple(timedelta(seconds=n) for n in (1, 2, 5, 15, 60, 300))
+"""When an abandoned claim is taken up again, by how many owners it has had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ async def claim(
     known = await session.get(IdempotencyKey, (request.tenant_id, request.key))
     if known is None:
         return await _insert(session, request, resource_id=resource_id, now=now)
-    if known.fingerprint != request.fingerprint:
+    if not hmac.compare_digest(known.fingerprint, request.fingerprint):
         raise IdempotencyKeyReused("This Idempotency-Key was used for a different request.")
     if known.state == DONE:
         assert known.response_status is not None
@@ -66,6 +75,40 @@ async def claim(
     if known.lease_until > now:
         raise IdempotencyInProgress(RETRY_AFTER_SECONDS)
     return await _take_over(session, known, now=now)
+
+
+async def list_abandoned(
+    session: Session, operation: str, *, now: datetime, limit: int
+) -> Sequence[str]:
+    """Name the resources of claims that nobody works on, the longest waiting first."""
+    query = (
+        select(IdempotencyKey.resource_id)
+        .where(*_abandoned(operation, now))
+        .order_by(IdempotencyKey.next_check_at)
+        .limit(limit)
+    )
+    return [name for name in await session.scalars(query) if name is not None]
+
+
+async def take_up_abandoned(
+    session: Session, operation: str, *, resource_id: str, now: datetime
+) -> Claim | None:
+    """Go on with a claim that nobody works on; None when somebody does, or it was answered."""
+    known = await session.scalar(
+        select(IdempotencyKey).where(
+            *_abandoned(operation, now), IdempotencyKey.resource_id == resource_id
+        )
+    )
+    return None if known is None else await _take_over(session, known, now=now)
+
+
+def _abandoned(operation: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        IdempotencyKey.state == IN_PROGRESS,
+        IdempotencyKey.operation == operation,
+        IdempotencyKey.lease_until <= now,
+        IdempotencyKey.next_check_at <= now,
+    )
 
 
 async def _insert(
@@ -81,6 +124,7 @@ async def _insert(
         "fence": 1,
         "lease_until": now + LEASE,
         "created_at": now,
+        "next_check_at": now + LEASE,
     }
     try:
         await session.execute(insert(IdempotencyKey).values(row))
@@ -92,14 +136,22 @@ async def _insert(
 
 
 async def _take_over(session: Session, known: IdempotencyKey, *, now: datetime) -> Claim:
-    fence = known.fence + 1
-    taken = await session.execute(
-        _owned(known.tenant_id, known.key, known.fence).values(fence=fence, lease_until=now + LEASE)
-    )
-    if taken.rowcount != 1:  # type: ignore[attr-defined]  # a CursorResult, which has it
-        raise IdempotencyInProgress(RETRY_AFTER_SECONDS)
     assert known.resource_id is not None
-    return Claim(known.tenant_id, known.key, fence, known.resource_id, is_new=False)
+    held = Claim(known.tenant_id, known.key, known.fence, known.resource_id, is_new=False)
+    await _write(session, held, fence=held.fence + 1, **_lease(now))
+    return replace(held, fence=held.fence + 1)
+
+
+async def extend(session: Session, held: Claim, *, now: datetime) -> None:
+    """Prove that the claim is still held, and hold it for another lease.
+
+    Every step of its owner starts with this or ends with `complete`. The row stays locked until the
+    transaction ends, so nobody can take the claim over in between.
+
+    Raises:
+        IdempotencyInProgress: The claim was taken over meanwhile; the transaction must not commit.
+    """
+    await _write(session, held, **_lease(now))
 
 
 async def complete(
@@ -110,45 +162,58 @@ async def complete(
     Raises:
         IdempotencyInProgress: The claim was taken over meanwhile; the transaction must not commit.
     """
-    done = await session.execute(
-        _owned(held.tenant_id, held.key, held.fence).values(
-            state=DONE,
-            response_status=response.status,
-            response_headers=response.headers,
-            response_body=response.body,
-            completed_at=now,
-        )
+    await _write(
+        session,
+        held,
+        state=DONE,
+        response_status=response.status,
+        response_headers=response.headers,
+        response_body=response.body,
+        completed_at=now,
+        next_check_at=None,
     )
-    if done.rowcount != 1:  # type: ignore[attr-defined]  # a CursorResult, which has it
-        raise IdempotencyInProgress(RETRY_AFTER_SECONDS)
 
 
 async def release(session: Session, held: Claim, *, now: datetime) -> None:
-    """Give the claim up without an answer: the next request with the key goes on from here."""
-    await session.execute(_owned(held.tenant_id, held.key, held.fence).values(lease_until=now))
+    """Give the claim up without an answer: the next request with the key goes on from here.
+
+    When none comes the scheduler does, after a while that grows with the number of tries.
+    """
+    patience = CHECK_INTERVALS[min(held.fence, len(CHECK_INTERVALS)) - 1]
+    await session.execute(_owned(held).values(lease_until=now, next_check_at=now + patience))
 
 
 async def purge(session: Session, *, now: datetime, limit: int) -> int:
-    """Forget answers older than the retention; return how many."""
+    """Forget answers older than the retention; return how many. What is not answered is kept."""
     old = (
         select(IdempotencyKey.tenant_id, IdempotencyKey.key)
         .where(IdempotencyKey.state == DONE, IdempotencyKey.completed_at < now - RETENTION)
         .limit(limit)
     )
-    keys = (await session.execute(old)).all()
-    for tenant_id, key in keys:
+    keys = [(tenant_id, key) for tenant_id, key in await session.execute(old)]
+    if keys:
         await session.execute(
             delete(IdempotencyKey).where(
-                IdempotencyKey.tenant_id == tenant_id, IdempotencyKey.key == key
+                tuple_(IdempotencyKey.tenant_id, IdempotencyKey.key).in_(keys)
             )
         )
     return len(keys)
 
 
-def _owned(tenant_id: str, key: str, fence: int) -> Update:
+def _lease(now: datetime) -> dict[str, Any]:
+    return {"lease_until": now + LEASE, "next_check_at": now + LEASE}
+
+
+async def _write(session: Session, held: Claim, **values: Any) -> None:
+    written = await session.execute(_owned(held).values(**values))
+    if written.rowcount != 1:  # type: ignore[attr-defined]  # a CursorResult, which has it
+        raise IdempotencyInProgress(RETRY_AFTER_SECONDS)
+
+
+def _owned(held: Claim) -> Update:
     return update(IdempotencyKey).where(
-        IdempotencyKey.tenant_id == tenant_id,
-        IdempotencyKey.key == key,
-        IdempotencyKey.fence == fence,
+        IdempotencyKey.tenant_id == held.tenant_id,
+        IdempotencyKey.key == held.key,
+        IdempotencyKey.fence == held.fence,
         IdempotencyKey.state == IN_PROGRESS,
     )

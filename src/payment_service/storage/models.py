@@ -118,6 +118,14 @@ class Payment(Base):
         """Received, but not part of the asked amount, refunds of it not counted."""
         return self.amount_received - self.amount_applied
 
+    @property
+    def is_reserved(self) -> bool:
+        """Nobody was told of it yet: it belongs to whoever holds the claim that it was made under.
+
+        So nobody else asks the provider about it, closes it or ends it.
+        """
+        return self.status == PaymentStatus.PENDING and self.version == 0
+
     def advance(self, target: PaymentStatus) -> None:
         """Move to `target`; the only way a status changes.
 
@@ -276,8 +284,15 @@ class IdempotencyKey(Base):
     response_body: Mapped[bytes | None] = mapped_column(Payload)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    next_check_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
-    __table_args__ = (Index(None, "state", "completed_at"), TABLE_OPTIONS)
+    __table_args__ = (
+        CheckConstraint(
+            "state <> 'in_progress' OR next_check_at IS NOT NULL", name="in_progress_is_checked"
+        ),
+        Index(None, "state", "completed_at"),
+        TABLE_OPTIONS,
+    )
 
 
 class WebhookEvent(Base):

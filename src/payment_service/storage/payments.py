@@ -23,6 +23,7 @@ from payment_service.storage.models import (
 
 ATTEMPT_OPENING = "opening"  # the provider may or may not know it
 ATTEMPT_OPEN = "open"
+ATTEMPT_CLOSING = "closing"  # its QR code was lost: it is closed at the provider, never shown
 ATTEMPT_CLOSED = "closed"
 
 

@@ -38,7 +38,7 @@ PUBLISH_FAILURES = ("unavailable", "refused")
 CONTRACT_VERDICTS = ("fast", "slow", "crashed")
 COMPONENTS = ("api", "relay", "consumer", "scheduler")
 JOBS = (
-    "refunds", "webhooks", "overdue", "payments", "closed",  # what is due
+    "creations", "refunds", "webhooks", "overdue", "payments", "closed",  # what is due
     "audit", "housekeeping",
 )  # fmt: skip
 JOB_OUTCOMES = ("ok", "failed")

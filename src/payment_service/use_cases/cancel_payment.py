@@ -4,24 +4,29 @@ The payer may be in the bank's app while the merchant cancels. So the verdict is
 after it was closed: with money on it the payment is paid, and the merchant is told so.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from payment_service.domain.audit import Actor
 from payment_service.domain.clock import Clock
-from payment_service.domain.errors import InvalidStateTransition
+from payment_service.domain.errors import (
+    ConcurrentUpdate,
+    InvalidStateTransition,
+    StorageUnavailable,
+)
 from payment_service.domain.idempotency import (
+    LEASE,
     Answer,
     IdempotentRequest,
     RenderError,
     StoredResponse,
 )
 from payment_service.domain.payment import FailureReason, PaymentStatus
-from payment_service.ledger.observations import CANCELED, close_unpaid, record_observation
+from payment_service.ledger.observations import CANCELED, record_observation
 from payment_service.providers.provider import (
     OutcomeUnknown,
     PaymentProvider,
-    ProviderError,
     ProviderPayment,
     UnknownReference,
 )
@@ -57,6 +62,7 @@ async def cancel_payment(
 
     Raises:
         NotFound: The tenant has no such payment.
+        ConcurrentUpdate: It is still being created.
         ProviderError: Nothing is decided; the same key goes on where this request stopped.
     """
     cancellation = _Cancellation(clock, command, render, render_error)
@@ -64,20 +70,15 @@ async def cancel_payment(
     if isinstance(claimed, Answer):
         return claimed
     try:
-        closed = await _close(provider, claimed.order_code, command.reason)
-        answer = await database.transact(
-            "cancel_payment.record",
-            lambda session: cancellation.record(session, claimed.claim, closed),
-        )
-        if answer is None:
-            raise OutcomeUnknown("the provider has not closed the link")
-    except ProviderError:
-        await database.transact(
-            "cancel_payment.release",
-            lambda session: idempotency.release(session, claimed.claim, now=clock()),
-        )
+        return await _finish(database, provider, cancellation, claimed)
+    except Exception:
+        # Where even this fails the lease ends by itself.
+        with contextlib.suppress(StorageUnavailable, ConcurrentUpdate):
+            await database.transact(
+                "cancel_payment.release",
+                lambda session: idempotency.release(session, claimed.claim, now=clock()),
+            )
         raise
-    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class _Claimed:
 
     claim: Claim
     order_code: int
+    reason: str | None
 
 
 class _Cancellation:
@@ -105,43 +107,40 @@ class _Cancellation:
 
     async def claim(self, session: Session) -> _Claimed | Answer:
         """Claim the key; a payment that is not pending is answered for at once."""
-        request = self._command.request
+        request, now = self._command.request, self._clock()
         payment = await payments.lock_payment(
             session, self._command.payment_id, tenant_id=request.tenant_id
         )
-        claim = await idempotency.claim(session, request, resource_id=payment.id, now=self._clock())
+        claim = await idempotency.claim(session, request, resource_id=payment.id, now=now)
         if isinstance(claim, StoredResponse):
             return Answer(claim, replayed=True)
+        if payment.is_reserved:
+            raise ConcurrentUpdate("The payment is still being created; try again.")
         attempt = await payments.get_latest_attempt(session, payment.id)
         if payment.status != PaymentStatus.PENDING:
             return await self._answer(session, claim, payment, attempt)
-        return _Claimed(claim, attempt.order_code)
+        # If this request dies, the link that it may have closed is looked at after its lease.
+        payment.next_check_at = min(payment.next_check_at or now + LEASE, now + LEASE)
+        return _Claimed(claim, attempt.order_code, self._command.reason)
 
     async def record(
-        self, session: Session, claim: Claim, closed: ProviderPayment | None
+        self, session: Session, claim: Claim, closed: ProviderPayment
     ) -> Answer | None:
-        """Record what the closed link says; None when the provider has not closed it.
-
-        `closed` is None when the provider never had the link.
-        """
+        """Record what the closed link says; None when the provider has not closed it."""
         payment = await payments.lock_payment(session, self._command.payment_id)
         attempt = await payments.get_latest_attempt(session, payment.id)
         actor, reason, now = self._command.actor, self._command.reason, self._clock()
-        if closed is not None:
-            await record_observation(
-                session,
-                payment,
-                attempt,
-                closed,
-                when_closed=CANCELED,
-                actor=actor,
-                reason=reason,
-                now=now,
-            )
-        elif payment.status == PaymentStatus.PENDING:
-            await close_unpaid(
-                session, payment, attempt, CANCELED, actor=actor, reason=reason, now=now
-            )
+        await idempotency.extend(session, claim, now=now)
+        await record_observation(
+            session,
+            payment,
+            attempt,
+            closed,
+            when_closed=CANCELED,
+            actor=actor,
+            reason=reason,
+            now=now,
+        )
         if payment.status == PaymentStatus.PENDING:
             return None
         return await self._answer(session, claim, payment, attempt)
@@ -157,14 +156,25 @@ class _Cancellation:
         return Answer(response, replayed=False)
 
 
-async def _close(
-    provider: PaymentProvider, order_code: int, reason: str | None
-) -> ProviderPayment | None:
-    """Close the link; None when the provider never had it."""
+async def _finish(
+    database: Database, provider: PaymentProvider, cancellation: _Cancellation, claimed: _Claimed
+) -> Answer:
+    closed = await _close(provider, claimed.order_code, claimed.reason)
+    answer = await database.transact(
+        "cancel_payment.record",
+        lambda session: cancellation.record(session, claimed.claim, closed),
+    )
+    if answer is None:
+        raise OutcomeUnknown("the provider has not closed the link")
+    return answer
+
+
+async def _close(provider: PaymentProvider, order_code: int, reason: str | None) -> ProviderPayment:
     try:
         return await provider.cancel_payment(order_code, reason or "canceled by the merchant")
-    except UnknownReference:
-        return None
+    except UnknownReference as error:
+        # It made the link itself. That it cannot find it now says nothing about the money on it.
+        raise OutcomeUnknown("the provider does not find the link") from error
 
 
 def _not_cancellable(payment: Payment) -> InvalidStateTransition:

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.clock import Clock
 from payment_service.domain.payment import PaymentStatus
-from payment_service.ledger.observations import EXPIRED, close_unpaid, record_observation
+from payment_service.ledger.observations import CANCELED, EXPIRED, Verdict, record_observation
 from payment_service.ledger.receipts import WATCH_CLOSED, WATCH_INTERVALS
 from payment_service.providers.provider import (
+    CheckoutState,
+    OutcomeUnknown,
     PaymentProvider,
     ProviderPayment,
     UnknownReference,
@@ -23,6 +25,7 @@ from payment_service.storage.models import Payment
 
 ACTOR = Actor(ActorKind.JOB, "payments")
 PENDING_INTERVALS = tuple(timedelta(seconds=n) for n in (30, 60, 120, 300, 900, 3600))
+RESERVED_INTERVAL = timedelta(minutes=1)  # it is for those who create it to decide
 OVERDUE_INTERVAL = timedelta(minutes=1)  # until the provider has confirmed that the link is closed
 WATCH_RETRY = timedelta(hours=1)  # when the last look at a closed link failed
 
@@ -56,6 +59,9 @@ async def check_payment(
         payment = await payments.lock_payment(session, payment_id)
         if payment.next_check_at is None or payment.next_check_at > now:
             return None
+        if payment.is_reserved:
+            payment.next_check_at = now + RESERVED_INTERVAL
+            return None
         payment.next_check_at = _next_check(payment, now)
         payment.checks += 1
         attempt = await payments.get_latest_attempt(session, payment_id)
@@ -73,28 +79,39 @@ async def check_payment(
         attempt = await payments.get_latest_attempt(session, payment_id)
         if attempt.order_code != due.order_code:
             return  # another link was made meanwhile; its turn comes
-        now = clock()
-        if seen is not None:
-            await record_observation(
-                session, payment, attempt, seen, when_closed=EXPIRED, actor=actor, now=now
-            )
-        elif due.is_overdue and payment.status == PaymentStatus.PENDING:
-            # The provider never had the link: there is nothing to be paid.
-            await close_unpaid(session, payment, attempt, EXPIRED, actor=actor, now=now)
+        await record_observation(
+            session,
+            payment,
+            attempt,
+            seen,
+            when_closed=_verdict(due, seen),
+            actor=actor,
+            now=clock(),
+        )
         if due.is_last:
             payment.next_check_at = None  # only now: a look that failed is repeated
 
     await database.transact("check_payment.record", record)
 
 
-async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment | None:
-    """Ask about the link, closing it first when its time is up; None when there is none."""
+async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment:
+    """Ask about the link, closing it first when its time is up."""
     try:
         if due.is_overdue:
             return await provider.cancel_payment(due.order_code, "expired")
         return await provider.get_payment(due.order_code)
-    except UnknownReference:
-        return None
+    except UnknownReference as error:
+        # It made the link itself. That it cannot find it now says nothing about the money on it.
+        raise OutcomeUnknown("the provider does not find the link") from error
+
+
+def _verdict(due: _Due, seen: ProviderPayment) -> Verdict:
+    """Say what a closed link means: cancelled before its time, it was somebody's wish.
+
+    Of the payer at the checkout, or of a merchant whose request died before it wrote that down.
+    """
+    is_canceled = seen.state is CheckoutState.CANCELED and not due.is_overdue
+    return CANCELED if is_canceled else EXPIRED
 
 
 def _next_check(payment: Payment, now: datetime) -> datetime:

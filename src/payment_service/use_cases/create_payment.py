@@ -1,20 +1,28 @@
 """Create a payment: reserve it, ask the provider for a link, record the answer.
 
 The provider is called between two transactions, never inside one. If we die in between, the order
-code is on record: a retry with the same key, or the reconciliation, asks the provider what became
-of it. An outcome that is not known is never a failure and never blindly repeated.
+code is on record: a retry with the same key, or the scheduler when none comes, takes the claim over
+and asks the provider what became of it. An outcome that is not known is never a failure and never
+blindly repeated.
+
+Until its link is there a payment is reserved: it belongs to whoever holds the claim, and every step
+of an owner proves that it still does. One that was taken over writes nothing any more.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from payment_service.domain.audit import Actor
+from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import (
+    ConcurrentUpdate,
+    IdempotencyInProgress,
     OrderReferenceInUse,
     PaymentRejected,
     PaymentServiceError,
+    StorageUnavailable,
 )
 from payment_service.domain.idempotency import (
     Answer,
@@ -22,13 +30,13 @@ from payment_service.domain.idempotency import (
     RenderError,
     StoredResponse,
 )
-from payment_service.domain.ids import new_id, new_order_code, new_token, new_transfer_text
+from payment_service.domain.ids import new_id
 from payment_service.domain.money import Currency, Money
-from payment_service.domain.payment import FailureReason, PaymentStatus
-from payment_service.ledger.changes import Change, announce
-from payment_service.ledger.observations import EXPIRED, Verdict, close_unpaid, record_observation
-from payment_service.ledger.receipts import close_attempt
+from payment_service.domain.payment import PaymentStatus
+from payment_service.ledger.links import is_foreign, new_attempt, open_link, settle_link
+from payment_service.ledger.observations import EXPIRED, REJECTED, Verdict, close_unpaid
 from payment_service.providers.provider import (
+    AlreadyExists,
     Checkout,
     CheckoutRequest,
     CheckoutState,
@@ -36,7 +44,6 @@ from payment_service.providers.provider import (
     Operation,
     OutcomeUnknown,
     PaymentProvider,
-    ProviderError,
     ProviderPayment,
     RequestNotSent,
     RequestRejected,
@@ -47,9 +54,10 @@ from payment_service.storage.database import Database, Session
 from payment_service.storage.idempotency import Claim
 from payment_service.storage.models import Payment, PaymentAttempt
 
+OPERATION = "createPayment"
+COMPLETER = Actor(ActorKind.JOB, "creations")
 DEFAULT_EXPIRY = timedelta(minutes=15)
-FIRST_CHECK = timedelta(seconds=30)  # the scheduler looks after what a dead request left behind
-LINKS_MAX = 3  # links that one request may make for a payment
+STEPS_MAX = 4  # links that one owner may find or make
 
 RenderPayment = Callable[[Payment, PaymentAttempt], StoredResponse]
 
@@ -77,6 +85,12 @@ class _Reserved:
     payment: Payment
     attempt: PaymentAttempt
 
+    @property
+    def is_decided(self) -> bool:
+        """There is nothing to find out: the link is there, or no more wanted."""
+        is_open = self.attempt.state == payments.ATTEMPT_OPEN
+        return is_open or self.payment.status != PaymentStatus.PENDING
+
 
 async def create_payment(
     database: Database,
@@ -90,105 +104,143 @@ async def create_payment(
     """Create a payment, or return the answer that the same request got before.
 
     Raises:
-        HeldBack: The provider is left alone for now; of a new request nothing is kept.
         ProviderError: Nothing is decided; the same key goes on where this request stopped.
         IdempotencyKeyReused, IdempotencyInProgress: See there.
     """
-    creation = _Creation(database, provider, clock, command, render, render_error)
-    await creation.check_ready()
-    reserved = await database.transact("create_payment.reserve", creation.reserve)
+    await _check_ready(database, provider, command.request)
+
+    async def reserve(session: Session) -> _Reserved | Answer:
+        now = clock()
+        claim = await idempotency.claim(
+            session, command.request, resource_id=new_id("pay", now), now=now
+        )
+        if isinstance(claim, StoredResponse):
+            return Answer(claim, replayed=True)
+        if not claim.is_new:
+            return await _load(session, claim)
+        try:
+            await _check_order_reference(session, command)
+        except PaymentServiceError as refusal:
+            response = render_error(refusal)
+            await idempotency.complete(session, claim, response, now=now)
+            return Answer(response, replayed=False)
+        payment = _new_payment(command, provider.name, claim.resource_id, now)
+        attempt = new_attempt(payment, number=1, now=now)
+        await payments.add(session, payment)
+        await payments.add(session, attempt)
+        return _Reserved(claim, payment, attempt)
+
+    reserved = await database.transact("create_payment.reserve", reserve)
     if isinstance(reserved, Answer):
         return reserved
-    try:
-        return await creation.open_link(reserved)
-    except ProviderError:
-        await database.transact(
-            "create_payment.release",
-            lambda session: idempotency.release(session, reserved.claim, now=clock()),
+    creation = _Creation(database, provider, clock, command.actor, render, render_error)
+    return await creation.run(reserved)
+
+
+async def complete_payment(
+    database: Database,
+    provider: PaymentProvider,
+    clock: Clock,
+    payment_id: str,
+    *,
+    render: RenderPayment,
+    render_error: RenderError,
+) -> None:
+    """Finish what a request left behind that died, or got no answer and did not come back.
+
+    Its client, if it ever repeats the request, gets the answer that is stored here.
+
+    Raises:
+        ProviderError: Nothing is decided; the payment is due again later.
+    """
+
+    async def take_up(session: Session) -> _Reserved | None:
+        claim = await idempotency.take_up_abandoned(
+            session, OPERATION, resource_id=payment_id, now=clock()
         )
-        raise
+        return None if claim is None else await _load(session, claim)
+
+    reserved = await database.transact("complete_payment.take_up", take_up)
+    if reserved is None:
+        return
+    creation = _Creation(database, provider, clock, COMPLETER, render, render_error)
+    with contextlib.suppress(IdempotencyInProgress):  # the client came back and goes on itself
+        await creation.run(reserved)
 
 
 class _Creation:
-    """One run of the use case: its collaborators, and its steps in the order they happen."""
+    """One owner's run: its collaborators, and its steps in the order they happen."""
 
     def __init__(
         self,
         database: Database,
         provider: PaymentProvider,
         clock: Clock,
-        command: CreatePayment,
+        actor: Actor,
         render: RenderPayment,
         render_error: RenderError,
     ) -> None:
         self._database = database
         self._provider = provider
         self._clock = clock
-        self._command = command
+        self._actor = actor
         self._render = render
         self._render_error = render_error
 
-    async def check_ready(self) -> None:
-        """Refuse what is new while the provider is left alone: it would spend an order code.
-
-        What is known by its key goes on: the answer may be there, or a link to be looked up.
-        """
+    async def run(self, reserved: _Reserved) -> Answer:
+        """Bring the payment to its answer, or give the claim up."""
         try:
-            self._provider.check_ready(Operation.CREATE)
-        except HeldBack:
-            request = self._command.request
-            if not await self._database.read(lambda each: idempotency.is_known(each, request)):
-                raise
+            return await self._decide(reserved)
+        except Exception:
+            await self._release(reserved.claim)
+            raise
 
-    async def reserve(self, session: Session) -> _Reserved | Answer:
-        """Claim the key and put the payment on record, or find what is there already."""
-        now = self._clock()
-        claim = await idempotency.claim(
-            session, self._command.request, resource_id=new_id("pay", now), now=now
-        )
-        if isinstance(claim, StoredResponse):
-            return Answer(claim, replayed=True)
-        if not claim.is_new:
-            payment = await payments.lock_payment(session, claim.resource_id)
-            attempt = await payments.get_latest_attempt(session, payment.id)
-            return _Reserved(claim, payment, attempt)
-        try:
-            await self._check_order_reference(session)
-        except PaymentServiceError as refusal:
-            return await self._answer(session, claim, self._render_error(refusal))
-        payment = self._new_payment(claim.resource_id, now)
-        attempt = self._new_attempt(payment, number=1, now=now)
-        await payments.add(session, payment)
-        await payments.add(session, attempt)
-        return _Reserved(claim, payment, attempt)
-
-    async def open_link(self, reserved: _Reserved) -> Answer:
+    async def _decide(self, reserved: _Reserved) -> Answer:
         """Get a link that can be paid; a link that may exist already is found out first."""
-        asked_before = not reserved.claim.is_new
-        for _ in range(LINKS_MAX):
-            if reserved.payment.status != PaymentStatus.PENDING or (
-                reserved.attempt.state == payments.ATTEMPT_OPEN
-            ):
+        may_exist = not reserved.claim.is_new
+        for _ in range(STEPS_MAX):
+            if reserved.is_decided:
                 return await self._record(reserved, None)
-            if asked_before:
-                found = await self._find(reserved.attempt)
-                if found is not None:
-                    reserved = await self._settle_found(reserved, found)
-                    asked_before = False
-                    continue
+            found = await self._find(reserved) if may_exist else None
+            if found is not None:
+                reserved, may_exist = await self._replace(reserved, found), False
+                continue
             try:
-                return await self._record(reserved, await self._call(reserved))
+                return await self._open(reserved, may_exist=may_exist)
+            except AlreadyExists:
+                may_exist = True
             except OutcomeUnknown:
-                if asked_before:
+                if may_exist:
                     raise
-                asked_before = True
+                may_exist = True
             except RequestNotSent as silence:
-                if not asked_before:
+                if not may_exist:
                     raise
                 raise _may_have_acted(silence) from silence
-            except RequestRejected as refusal:
-                return await self._record_refusal(reserved, refusal)
         raise OutcomeUnknown("the provider's links for this payment could not be settled")
+
+    async def _open(self, reserved: _Reserved, *, may_exist: bool) -> Answer:
+        """Make a link, where none was found."""
+        if self._clock() >= reserved.payment.expires_at:
+            return await self._record_end(reserved, EXPIRED)
+        try:
+            checkout = await self._call(reserved)
+        except RequestRejected as refusal:
+            # This try did not act. An earlier one may have, and may only now have arrived.
+            if may_exist and await self._find(reserved) is not None:
+                raise AlreadyExists("an earlier try has landed") from refusal
+            return await self._record_refusal(reserved, refusal)
+        return await self._record(reserved, checkout)
+
+    async def _find(self, reserved: _Reserved) -> ProviderPayment | None:
+        try:
+            return await self._provider.get_payment(reserved.attempt.order_code)
+        except UnknownReference:
+            # Nothing arrived. If an earlier request still does, the provider refuses the second
+            # use of the order code: its uniqueness is the lock.
+            return None
+        except RequestNotSent as silence:
+            raise _may_have_acted(silence) from silence
 
     async def _call(self, reserved: _Reserved) -> Checkout:
         payment, attempt = reserved.payment, reserved.attempt
@@ -203,145 +255,107 @@ class _Creation:
             )
         )
 
-    async def _find(self, attempt: PaymentAttempt) -> ProviderPayment | None:
-        try:
-            return await self._provider.get_payment(attempt.order_code)
-        except UnknownReference:
-            # Nothing arrived. If an earlier request still does, the provider refuses the second
-            # use of the order code: its uniqueness is the lock.
-            return None
-        except RequestNotSent as silence:
-            raise _may_have_acted(silence) from silence
+    async def _replace(self, reserved: _Reserved, found: ProviderPayment) -> _Reserved:
+        """Close a link that an earlier try made, and prepare another.
 
-    async def _settle_found(self, reserved: _Reserved, found: ProviderPayment) -> _Reserved:
-        """Decide about a link that an earlier try made.
-
-        Its QR code is lost (the provider does not tell it again), so an unpaid link is closed and
-        another is made; nobody has seen it. A link with money on it is adopted.
+        Its QR code is lost (the provider does not tell it again) and nobody has seen it. That it is
+        being closed is on record first: whoever takes over now goes on closing it, and an owner
+        that was taken over does not close what the next one made.
         """
-        # Another amount means another environment uses the channel: never touch that link.
-        foreign = found.amount != reserved.payment.amount
-        if found.state is CheckoutState.OPEN and found.amount_paid == 0 and not foreign:
+        is_unpaid = found.state is CheckoutState.OPEN and found.amount_paid == 0
+        if is_unpaid and not is_foreign(reserved.payment, found):
+            reserved = await self._begin_closing(reserved)
+            if reserved.is_decided:
+                return reserved
             found = await self._provider.cancel_payment(
                 reserved.attempt.order_code, "replaced: the QR code was lost"
             )
 
-        async def record(session: Session) -> _Reserved:
+        async def settle(session: Session) -> _Reserved:
             now = self._clock()
-            payment = await payments.lock_payment(session, reserved.payment.id)
-            attempt = await payments.get_latest_attempt(session, payment.id)
-            if not foreign and (found.amount_paid > 0 or found.state is CheckoutState.OPEN):
-                attempt.state = payments.ATTEMPT_OPEN
-                await record_observation(
-                    session,
-                    payment,
-                    attempt,
-                    found,
-                    when_closed=EXPIRED,
-                    actor=self._command.actor,
-                    now=now,
+            await idempotency.extend(session, reserved.claim, now=now)
+            held = await _load(session, reserved.claim)
+            if not held.is_decided:
+                await settle_link(
+                    session, held.payment, held.attempt, found, actor=self._actor, now=now
                 )
-                return _Reserved(reserved.claim, payment, attempt)
-            close_attempt(attempt, now=now)
-            await session.flush()  # the next link may only live once this one is closed
-            following = self._new_attempt(payment, number=attempt.number + 1, now=now)
-            await payments.add(session, following)
-            return _Reserved(reserved.claim, payment, following)
+            return await _load(session, reserved.claim)
 
-        return await self._database.transact("create_payment.settle_found", record)
+        return await self._database.transact("create_payment.settle_link", settle)
+
+    async def _begin_closing(self, reserved: _Reserved) -> _Reserved:
+        async def begin(session: Session) -> _Reserved:
+            await idempotency.extend(session, reserved.claim, now=self._clock())
+            held = await _load(session, reserved.claim)
+            if not held.is_decided:
+                held.attempt.state = payments.ATTEMPT_CLOSING
+            return held
+
+        return await self._database.transact("create_payment.begin_closing", begin)
 
     async def _record(self, reserved: _Reserved, checkout: Checkout | None) -> Answer:
         async def record(session: Session) -> Answer:
-            now = self._clock()
-            payment = await payments.lock_payment(session, reserved.payment.id)
-            attempt = await payments.get_latest_attempt(session, payment.id)
-            if checkout is not None:
-                attempt.provider_reference = checkout.provider_reference
-                attempt.checkout_url = checkout.checkout_url
-                attempt.qr_code = checkout.qr_code
-                # A webhook may have overtaken the answer; the state that it set stands.
-                if attempt.state == payments.ATTEMPT_OPENING:
-                    attempt.state = payments.ATTEMPT_OPEN
-            if payment.status == PaymentStatus.PENDING and payment.version == 0:
-                await announce(session, payment, attempt, self._created(payment), now=now)
-            return await self._answer(session, reserved.claim, self._render(payment, attempt))
+            held = await _load(session, reserved.claim)
+            await open_link(
+                session, held.payment, held.attempt, checkout, actor=self._actor, now=self._clock()
+            )
+            return await self._answer(session, held)
 
         return await self._database.transact("create_payment.record", record)
 
     async def _record_refusal(self, reserved: _Reserved, refusal: RequestRejected) -> Answer:
         error = PaymentRejected("The provider refused the payment.", refusal.provider_code)
+        return await self._record_end(reserved, REJECTED, error)
+
+    async def _record_end(
+        self, reserved: _Reserved, verdict: Verdict, error: PaymentServiceError | None = None
+    ) -> Answer:
+        """End a payment that the provider has no link for."""
 
         async def record(session: Session) -> Answer:
-            now = self._clock()
-            payment = await payments.lock_payment(session, reserved.payment.id)
-            attempt = await payments.get_latest_attempt(session, payment.id)
+            held = await _load(session, reserved.claim)
+            if held.payment.status != PaymentStatus.PENDING:
+                return await self._answer(session, held)  # money was faster
             await close_unpaid(
                 session,
-                payment,
-                attempt,
-                Verdict(PaymentStatus.FAILED, FailureReason.REJECTED),
-                actor=self._command.actor,
-                now=now,
+                held.payment,
+                held.attempt,
+                verdict,
+                actor=self._actor,
+                now=self._clock(),
             )
-            return await self._answer(session, reserved.claim, self._render_error(error))
+            return await self._answer(session, held, error)
 
-        return await self._database.transact("create_payment.record_refusal", record)
+        return await self._database.transact("create_payment.record_end", record)
 
-    async def _check_order_reference(self, session: Session) -> None:
-        live = await payments.find_live_by_order(
-            session, self._command.request.tenant_id, self._command.order_reference
-        )
-        if live is not None:
-            raise OrderReferenceInUse(live.id)
-
-    async def _answer(self, session: Session, claim: Claim, response: StoredResponse) -> Answer:
-        await idempotency.complete(session, claim, response, now=self._clock())
+    async def _answer(
+        self, session: Session, held: _Reserved, error: PaymentServiceError | None = None
+    ) -> Answer:
+        response = self._render_error(error) if error else self._render(held.payment, held.attempt)
+        await idempotency.complete(session, held.claim, response, now=self._clock())
         return Answer(response, replayed=False)
 
-    def _created(self, payment: Payment) -> Change:
-        return Change(
-            event_type="payment.created", actor=self._command.actor, amount=payment.amount
-        )
+    async def _release(self, claim: Claim) -> None:
+        # Where even this fails the lease ends by itself.
+        with contextlib.suppress(StorageUnavailable, ConcurrentUpdate):
+            await self._database.transact(
+                "create_payment.release",
+                lambda session: idempotency.release(session, claim, now=self._clock()),
+            )
 
-    def _new_payment(self, payment_id: str, now: datetime) -> Payment:
-        command = self._command
-        # Providers take whole seconds: our deadline is the one that they will hold.
-        expires_at = (now + (command.expires_in or DEFAULT_EXPIRY)).replace(microsecond=0)
-        return Payment(
-            id=payment_id,
-            tenant_id=command.request.tenant_id,
-            status=PaymentStatus.PENDING,
-            version=0,
-            amount=command.money.amount,
-            currency=command.money.currency,
-            amount_received=0,
-            amount_applied=0,
-            amount_refunded=0,
-            amount_reserved=0,
-            order_reference=command.order_reference,
-            description=command.description,
-            return_url=command.return_url,
-            cancel_url=command.cancel_url,
-            payment_metadata=command.metadata,
-            provider=self._provider.name,
-            created_at=now,
-            updated_at=now,
-            expires_at=expires_at,
-            next_check_at=now + FIRST_CHECK,
-            checks=0,
-        )
 
-    def _new_attempt(self, payment: Payment, *, number: int, now: datetime) -> PaymentAttempt:
-        return PaymentAttempt(
-            id=new_id("att", now),
-            payment_id=payment.id,
-            number=number,
-            order_code=new_order_code(now),
-            state=payments.ATTEMPT_OPENING,
-            transfer_text=new_transfer_text(),
-            qr_token=new_token(),
-            created_at=now,
-        )
+async def _check_ready(
+    database: Database, provider: PaymentProvider, request: IdempotentRequest
+) -> None:
+    """Refuse what is new while the provider is left alone: it would spend an order code.
+
+    What is known by its key goes on: the answer may be there, or a link to be looked up.
+    """
+    try:
+        provider.check_ready(Operation.CREATE)
+    except HeldBack:
+        if not await database.read(lambda session: idempotency.is_known(session, request)):
+            raise
 
 
 def _may_have_acted(silence: RequestNotSent) -> OutcomeUnknown:
@@ -349,4 +363,45 @@ def _may_have_acted(silence: RequestNotSent) -> OutcomeUnknown:
     return OutcomeUnknown(
         "the provider cannot be asked what became of an earlier request",
         retry_after_seconds=silence.retry_after_seconds,
+    )
+
+
+async def _load(session: Session, claim: Claim) -> _Reserved:
+    payment = await payments.lock_payment(session, claim.resource_id)
+    return _Reserved(claim, payment, await payments.get_latest_attempt(session, payment.id))
+
+
+async def _check_order_reference(session: Session, command: CreatePayment) -> None:
+    live = await payments.find_live_by_order(
+        session, command.request.tenant_id, command.order_reference
+    )
+    if live is not None:
+        raise OrderReferenceInUse(live.id)
+
+
+def _new_payment(command: CreatePayment, provider: str, payment_id: str, now: datetime) -> Payment:
+    # Providers take whole seconds: our deadline is the one that they will hold.
+    expires_at = (now + (command.expires_in or DEFAULT_EXPIRY)).replace(microsecond=0)
+    return Payment(
+        id=payment_id,
+        tenant_id=command.request.tenant_id,
+        status=PaymentStatus.PENDING,
+        version=0,
+        amount=command.money.amount,
+        currency=command.money.currency,
+        amount_received=0,
+        amount_applied=0,
+        amount_refunded=0,
+        amount_reserved=0,
+        order_reference=command.order_reference,
+        description=command.description,
+        return_url=command.return_url,
+        cancel_url=command.cancel_url,
+        payment_metadata=command.metadata,
+        provider=provider,
+        created_at=now,
+        updated_at=now,
+        expires_at=expires_at,
+        next_check_at=expires_at,  # until then it is its creation that is looked after
+        checks=0,
     )

@@ -12,6 +12,7 @@ from itertools import takewhile
 
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import StorageUnavailable
+from payment_service.domain.idempotency import RenderError
 from payment_service.domain.quota import Quota
 from payment_service.providers import deadline
 from payment_service.providers.provider import PaymentProvider, ProviderError
@@ -20,6 +21,11 @@ from payment_service.storage.database import Database, Session
 from payment_service.telemetry.logging import bound, get_logger
 from payment_service.telemetry.metrics import Metrics
 from payment_service.use_cases.check_payment import CHECK_CALLS, OVERDUE_CALLS, check_payment
+from payment_service.use_cases.create_payment import (
+    OPERATION as CREATION,
+    RenderPayment,
+    complete_payment,
+)
 from payment_service.use_cases.pay_out_refund import pay_out_refund
 from payment_service.workers.auditor import Auditor
 from payment_service.workers.consumer import Consumer
@@ -52,7 +58,14 @@ class Job:
 
 
 class Scheduler:
-    """One scheduler; `owner` is its name, unique among all."""
+    """One scheduler.
+
+    Args:
+        database, provider, clock, metrics: Shared by the process.
+        consumer: Applies webhooks that no message told of.
+        render, render_error: Write the answers to requests that died.
+        owner: Its name, unique among all.
+    """
 
     def __init__(
         self,
@@ -62,6 +75,8 @@ class Scheduler:
         metrics: Metrics,
         consumer: Consumer,
         *,
+        render: RenderPayment,
+        render_error: RenderError,
         owner: str,
     ) -> None:
         self._database = database
@@ -80,6 +95,20 @@ class Scheduler:
 
         # In the order of what is at risk: the first jobs have the budget first.
         self._jobs = (
+            Job(
+                "creations",
+                lambda session: idempotency.list_abandoned(
+                    session, CREATION, now=clock(), limit=BATCH_MAX
+                ),
+                lambda payment_id: complete_payment(
+                    database,
+                    provider,
+                    clock,
+                    payment_id,
+                    render=render,
+                    render_error=render_error,
+                ),
+            ),
             Job(
                 "refunds",
                 lambda session: refunds.list_due(session, now=clock(), limit=BATCH_MAX),

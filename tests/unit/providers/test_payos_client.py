@@ -14,6 +14,7 @@ from payment_service.providers.payos import client as module
 from payment_service.providers.payos.client import PayOSClient
 from payment_service.providers.payos.settings import Credentials
 from payment_service.providers.provider import (
+    AlreadyExists,
     Operation,
     OutcomeUnknown,
     ProviderError,
@@ -83,7 +84,7 @@ def refusal(code: str, description: str = "") -> bytes:
         (refusal("101"), UnknownReference),
         (refusal("201"), ProviderMisconfigured),
         (refusal("214"), ProviderMisconfigured),
-        (refusal("231"), OutcomeUnknown),
+        (refusal("231"), AlreadyExists),
         (refusal("999"), OutcomeUnknown),
         (answer(401, b"{}"), ProviderMisconfigured),
         (answer(403, b"{}"), ProviderMisconfigured),

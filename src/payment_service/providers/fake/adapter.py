@@ -16,6 +16,7 @@ from payment_service.domain.errors import WebhookSignatureInvalid
 from payment_service.domain.money import Currency, Money
 from payment_service.providers.notices import Notify
 from payment_service.providers.provider import (
+    AlreadyExists,
     Capabilities,
     Checkout,
     CheckoutRequest,
@@ -23,7 +24,6 @@ from payment_service.providers.provider import (
     HeldBack,
     InsufficientFunds,
     Operation,
-    OutcomeUnknown,
     Payer,
     PayoutState,
     ProviderPayment,
@@ -96,7 +96,7 @@ class FakeProvider:
         """Make a payment link; see `PaymentProvider`."""
         self.check_ready(Operation.CREATE)
         if request.order_code in self._links:
-            raise OutcomeUnknown("the order code exists", provider_code="exists")
+            raise AlreadyExists("the order code exists", provider_code="exists")
         if request.money.amount > AMOUNT_MAX:
             raise RequestRejected("the amount is too large", provider_code="amount")
         self._links[request.order_code] = _Link(request)

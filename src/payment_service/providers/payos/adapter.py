@@ -94,7 +94,10 @@ class PayOSProvider:
     async def get_payment(self, order_code: int) -> ProviderPayment:
         """Ask about a payment link; see `PaymentProvider`."""
         path = f"/v2/payment-requests/{order_code}"
-        return _payment(await self._payment.call(Operation.GET, "GET", path, may_repeat=True))
+        data = await self._payment.call(Operation.GET, "GET", path, may_repeat=True)
+        if data.get("orderCode") != order_code:
+            raise OutcomeUnknown("payOS answered for another payment")
+        return _payment(data)
 
     async def cancel_payment(self, order_code: int, reason: str) -> ProviderPayment:
         """Close a payment link; see `PaymentProvider`."""
@@ -137,6 +140,7 @@ class PayOSProvider:
                 headers=headers,
                 signed_by="header",
             )
+            return payouts.made(data, request)
         except ProviderError as error:
             if not payouts.may_exist(error):
                 raise
@@ -144,7 +148,6 @@ class PayOSProvider:
             if found is None:
                 raise
             return found
-        return payouts.refund(data)
 
     async def _find_after(self, error: ProviderError, reference: str) -> ProviderRefund | None:
         """Look for a payout that a failed request may have made.

@@ -17,6 +17,7 @@ from payment_service.providers.guard import Guard
 from payment_service.providers.payos import signature
 from payment_service.providers.payos.settings import Credentials
 from payment_service.providers.provider import (
+    AlreadyExists,
     InsufficientFunds,
     InvalidDestination,
     Operation,
@@ -41,6 +42,7 @@ _REFUSALS: dict[str, type[ProviderError]] = {
     "101": UnknownReference,
     "201": ProviderMisconfigured,
     "214": ProviderMisconfigured,
+    "231": AlreadyExists,
     "401": ProviderMisconfigured,
     "403": ProviderMisconfigured,
     "PAYMENT_LINK_NOT_FOUND": UnknownReference,

@@ -63,6 +63,14 @@ def find(data: Any, reference: str) -> ProviderRefund | None:
     return None
 
 
+def made(payout: Any, request: RefundRequest) -> ProviderRefund:
+    """Read the answer to a payout request."""
+    read = refund(payout)
+    if read.reference != request.reference or read.amount not in {0, request.money.amount}:
+        raise OutcomeUnknown("payOS answered for another payout")
+    return read
+
+
 def refund(payout: Any) -> ProviderRefund:
     """Read a payout. Its transaction tells the state; before there is one, the approval does."""
     try:

@@ -1,0 +1,43 @@
+"""Looks at a payment from both sides: our attempts, and what the provider's books say of them."""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from tests.support.service import Harness
+from tests.support.simulator import Simulator
+
+PAYABLE = frozenset({"PENDING", "UNDERPAID"})
+
+
+async def rows(service: Harness, query: str, **parameters: Any) -> list[Any]:
+    """Ask the database."""
+    found = await service.service.database.read(
+        lambda session: session.execute(text(query), parameters)
+    )
+    return [tuple(row) for row in found]
+
+
+async def only_payment(service: Harness) -> str:
+    """Name the one payment in the database."""
+    ((payment_id,),) = await rows(service, "SELECT id FROM payments")
+    return str(payment_id)
+
+
+async def order_codes(service: Harness, payment_id: str) -> list[int]:
+    """List the order codes of a payment, oldest first."""
+    query = "SELECT order_code FROM payment_attempts WHERE payment_id = :id ORDER BY number"
+    return [code for (code,) in await rows(service, query, id=payment_id)]
+
+
+async def links(service: Harness, simulator: Simulator, payment_id: str) -> list[str]:
+    """List the states of a payment's links in the provider's books, oldest first."""
+    books = simulator.ledger()["links"]
+    codes = await order_codes(service, payment_id)
+    return [books[str(code)]["status"] for code in codes if str(code) in books]
+
+
+async def events(service: Harness, payment_id: str) -> list[str]:
+    """List what the world is told of a payment, in order."""
+    query = "SELECT action FROM audit_log WHERE payment_id = :id ORDER BY version"
+    return [action for (action,) in await rows(service, query, id=payment_id)]
