@@ -15,6 +15,7 @@ from payment_service.domain.clock import OffsetClock
 from payment_service.messaging.memory import MemoryBroker
 from payment_service.settings import Settings
 from payment_service.storage import invariants, migrate
+from tests.support.units import UnitWatch
 
 SECRET = "a-secret-for-tests-of-at-least-32-bytes"
 ISSUER, AUDIENCE = "tests", "payment-service"
@@ -47,8 +48,11 @@ def environment(database_url: str, more: Mapping[str, str]) -> dict[str, str]:
 class Harness:
     """A service, a client of its API, and the means to let its workers work."""
 
-    def __init__(self, service: Service, http: httpx.AsyncClient, clock: OffsetClock) -> None:
+    def __init__(
+        self, service: Service, http: httpx.AsyncClient, clock: OffsetClock, units: UnitWatch
+    ) -> None:
         self.service = service
+        self.units = units
         self.http = http
         self.clock = clock
         self._relay = service.relay()
@@ -57,9 +61,13 @@ class Harness:
     async def settle(self) -> None:
         """Let the workers work until nothing is left to do now."""
         for _ in range(STEPS_MAX):
-            if await self._relay.run_once() + await self._scheduler.run_once() == 0:
+            if await self.step() == 0:
                 return
         raise AssertionError("the workers never come to rest")
+
+    async def step(self) -> int:
+        """Let each worker do what is to be done now; return how much that was."""
+        return await self._relay.run_once() + await self._scheduler.run_once()
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, and the workers do what is due then."""
@@ -125,10 +133,12 @@ async def running_service(settings: Mapping[str, str]) -> AsyncIterator[Harness]
     clock = OffsetClock()
     async with open_service(Settings.read(settings), clock) as service:
         await migrate.upgrade(service.database)
+        units = UnitWatch(service.database, service.provider)
         consuming = asyncio.create_task(service.consumer().run(service.subscriber))
         await asyncio.sleep(0)  # one turn of the loop: the consumer subscribes
         transport = httpx.ASGITransport(service.api(), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://payments.test") as http:
-            yield Harness(service, http, clock)
+            yield Harness(service, http, clock, units)
         consuming.cancel()
         await asyncio.gather(consuming, return_exceptions=True)
+        assert units.found == [], "a provider was called inside a unit of work"
