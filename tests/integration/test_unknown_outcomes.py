@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from payment_service.domain.idempotency import LEASE
-from payment_service.providers.payos import client
+from payment_service.providers import circuit_breaker, deadline, guard
 from tests.support.links import events, links
 from tests.support.service import Harness, environment, order, running_service
 from tests.support.simulator import Simulator
@@ -52,7 +52,7 @@ OF_ANOTHER_PAYOUT: dict[str, dict[str, Any]] = {
 LATER: dict[str, dict[str, Any]] = {
     "truth": {},
     "knows-nothing": {"kind": "code_before", "code": "101"},
-    "says-nothing": {"kind": "status", "status": 500, "times": client.TRIES_MAX},
+    "says-nothing": {"kind": "status", "status": 500, "times": guard.TRIES_MAX},
 }
 NO_PAYOUTS = {"kind": "altered", "data": {"payouts": []}}
 
@@ -79,9 +79,13 @@ def ways(acted: str, *recoveries: str) -> Iterator[tuple[tuple[str, dict[str, An
 async def service(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Harness]:
-    """A service that loses patience in a quarter of a second."""
-    monkeypatch.setattr(client, "CALL_TIMEOUT_SECONDS", TRY_SECONDS)
-    monkeypatch.setattr(client, "BACKOFF_SECONDS", 0)
+    """A service that loses patience in a quarter of a second, and never leaves payOS alone."""
+    monkeypatch.setattr(guard, "TRY_SECONDS", TRY_SECONDS)
+    monkeypatch.setattr(deadline, "CALL_SECONDS_MIN", TRY_SECONDS / 2)
+    monkeypatch.setattr(guard, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(circuit_breaker, "CALLS_MIN", 10**6)
+    monkeypatch.setattr(circuit_breaker, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(guard, "PAUSE_SECONDS", 0)
     database_url = f"sqlite+aiosqlite:///{tmp_path}/payments.db"
     async with running_service(environment(database_url, simulator.environment)) as harness:
         yield harness

@@ -83,6 +83,14 @@ class ProviderMisconfigured(ProviderError):
 class OutcomeUnknown(ProviderError):
     """The provider may have acted; find out by asking."""
 
+    @classmethod
+    def after(cls, silence: RequestNotSent) -> "OutcomeUnknown":
+        """Say it of an earlier request, when the question about it could not be sent."""
+        return cls(
+            "the provider cannot be asked what became of an earlier request",
+            retry_after_seconds=silence.retry_after_seconds,
+        )
+
 
 class AlreadyExists(OutcomeUnknown):
     """The order code is taken: by an earlier try of ours, or by somebody else on the channel."""

@@ -216,7 +216,7 @@ class _Creation:
             except RequestNotSent as silence:
                 if not may_exist:
                     raise
-                raise _may_have_acted(silence) from silence
+                raise OutcomeUnknown.after(silence) from silence
         raise OutcomeUnknown("the provider's links for this payment could not be settled")
 
     async def _open(self, reserved: _Reserved, *, may_exist: bool) -> Answer:
@@ -240,7 +240,7 @@ class _Creation:
             # use of the order code: its uniqueness is the lock.
             return None
         except RequestNotSent as silence:
-            raise _may_have_acted(silence) from silence
+            raise OutcomeUnknown.after(silence) from silence
 
     async def _call(self, reserved: _Reserved) -> Checkout:
         payment, attempt = reserved.payment, reserved.attempt
@@ -356,14 +356,6 @@ async def _check_ready(
     except HeldBack:
         if not await database.read(lambda session: idempotency.is_known(session, request)):
             raise
-
-
-def _may_have_acted(silence: RequestNotSent) -> OutcomeUnknown:
-    """Answer for an earlier request for the same link: that one was sent."""
-    return OutcomeUnknown(
-        "the provider cannot be asked what became of an earlier request",
-        retry_after_seconds=silence.retry_after_seconds,
-    )
 
 
 async def _load(session: Session, claim: Claim) -> _Reserved:

@@ -223,7 +223,7 @@ class Scheduler:
             ),
         )
         if forgotten >= PURGE_MAX:
-            self._housekeeping_at = now  # more is waiting: go on at the next turn
+            self._housekeeping_at = at  # more is waiting: go on at the next turn
         self._metrics.job_runs.labels("housekeeping", "ok").inc(forgotten)
         oldest = await self._database.read(
             lambda session: payments.find_oldest_due(session, now=at)
