@@ -225,7 +225,7 @@ def upgrade() -> None:
     op.create_table(
         "audit_log",
         sa.Column("id", ROW_ID, autoincrement=True, nullable=False),
-        sa.Column("payment_id", key(32), nullable=False),
+        sa.Column("payment_id", key(32), nullable=True),
         sa.Column("at", INSTANT, nullable=False),
         sa.Column("actor", key(16), nullable=False),
         sa.Column("actor_id", sa.String(length=128), nullable=True),
@@ -237,6 +237,7 @@ def upgrade() -> None:
         sa.Column("refund_id", key(32), nullable=True),
         sa.Column("reason", sa.String(length=255), nullable=True),
         sa.Column("request_id", key(64), nullable=True),
+        sa.Column("webhook_id", key(32), nullable=True),
         sa.ForeignKeyConstraint(
             ["payment_id"], ["payments.id"], name=op.f("fk_audit_log_payment_id")
         ),
@@ -247,6 +248,7 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_audit_log_payment_id_id"), ["payment_id", "id"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_audit_log_webhook_id"), ["webhook_id"], unique=False)
 
     op.create_table(
         "payment_attempts",
@@ -318,6 +320,9 @@ def upgrade() -> None:
         **TABLE_OPTIONS,
     )
     with op.batch_alter_table("receipts", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_receipts_bank_reference"), ["bank_reference"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_receipts_payment_id"), ["payment_id"], unique=False)
 
     op.create_table(

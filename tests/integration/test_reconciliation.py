@@ -158,6 +158,23 @@ async def test_last_look_at_a_closed_link_is_repeated_until_it_is_answered(
     assert (await service.get(payment["payment_id"]))["amounts"]["unapplied"] == 45_000
 
 
+async def test_last_look_is_given_up_when_nobody_answers_for_days(
+    time: Ticking, service: Harness, simulator: Simulator
+) -> None:
+    payment = await service.create(expires_in_seconds=60)
+    await service.advance(61)
+    simulator.fault("code", code="101", times=10_000)  # the link is not found
+
+    for _ in range(10):
+        await service.advance(DAY_SECONDS / 2)
+        time.advance(2 * OPEN_SECONDS_MAX)
+    asked = calls(service)
+    await service.advance(10 * DAY_SECONDS)
+
+    assert calls(service) == asked
+    assert (await service.get(payment["payment_id"]))["status"] == "expired"
+
+
 async def test_payment_stays_pending_but_hidden_while_the_provider_is_away_at_the_deadline(
     time: Ticking, service: Harness, simulator: Simulator
 ) -> None:

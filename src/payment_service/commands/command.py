@@ -3,12 +3,16 @@
 import argparse
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from payment_service.bootstrap import Service
+from payment_service.domain.audit import Actor, ActorKind
 
 FINE, WRONG, USAGE = 0, 1, 2
+LIMIT_MAX = 1000
+TEXT_MAX = 128
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 Options = argparse.Namespace
 Run = Callable[[Service, Options], Awaitable[int]]
@@ -23,6 +27,55 @@ def add_command(
         parser.add_argument("--json", action="store_true", help="answer for programs")
     parser.set_defaults(run=run)
     return parser
+
+
+def add_limit(parser: argparse.ArgumentParser, *, default: int) -> None:
+    """Add `--limit`: everything that a command does has a bound."""
+    parser.add_argument(
+        "--limit", type=_limit, default=default, help=f"at most so many; {default}, if not said"
+    )
+
+
+def add_actor(parser: argparse.ArgumentParser) -> None:
+    """Add `--actor`: whoever changes something leaves a name."""
+    parser.add_argument(
+        "--actor", type=_name, default="operator", help="your name, for the audit log"
+    )
+
+
+def actor_of(options: Options) -> Actor:
+    """Tell who uses the command line."""
+    return Actor(ActorKind.OPERATOR, options.actor)
+
+
+def instant(text: str) -> datetime | timedelta:
+    """Read an instant with its offset, or how long ago it was: 90m, 12h, 7d."""
+    if text[-1:] in _UNITS and text[:-1].isascii() and text[:-1].isdecimal():
+        return int(text[:-1]) * _UNITS[text[-1]]
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = datetime.min  # noqa: DTZ901  # refused below, as it has no offset
+    if at.tzinfo is None:
+        raise argparse.ArgumentTypeError("such as 2026-12-01T00:00:00Z, or 90m, 12h, 7d ago")
+    return at
+
+
+def resolve_instant(service: Service, given: datetime | timedelta | None) -> datetime | None:
+    """Tell which instant was meant."""
+    return service.clock() - given if isinstance(given, timedelta) else given
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= LIMIT_MAX:
+        raise argparse.ArgumentTypeError(f"1 to {LIMIT_MAX}")
+    return int(text)
+
+
+def _name(text: str) -> str:
+    if not text.strip() or len(text) > TEXT_MAX:
+        raise argparse.ArgumentTypeError(f"1 to {TEXT_MAX} characters")
+    return text
 
 
 def print_all(options: Options, entries: Sequence[Mapping[str, Any]]) -> None:

@@ -1,56 +1,192 @@
-"""`webhooks` and `dlq`: look at what the provider sent, and have it applied again."""
+"""`webhooks` and `dlq`: look at what providers sent, and have it applied again."""
 
+import argparse
+import json
 from typing import Any
 
 from payment_service.bootstrap import Service
-from payment_service.commands.command import FINE, Options, add_command, print_all
-from payment_service.storage import webhooks
-from payment_service.storage.models import WebhookEvent
+from payment_service.commands.command import (
+    FINE,
+    USAGE,
+    WRONG,
+    Options,
+    actor_of,
+    add_actor,
+    add_command,
+    add_limit,
+    instant,
+    print_all,
+    resolve_instant,
+)
+from payment_service.domain.errors import InvalidStateTransition, NotFound
+from payment_service.storage import audit, webhooks
+from payment_service.storage.models import AuditEntry, WebhookEvent
+from payment_service.storage.webhooks import Wanted
+from payment_service.telemetry.masking import MASK
 from payment_service.use_cases.replay_webhook import replay_webhook
 
-LIST_MAX = 50
+LIST_DEFAULT = 50
+REPLAY_DEFAULT = 100
+DEPTH_MAX = 8
+# Shown of a payload; everything else, and whatever a provider adds, may be about a person.
+_SHOWN = frozenset({
+    "code", "success", "orderCode", "amount", "currency", "reference", "transactionDateTime",
+    "paymentLinkId", "counterAccountBankId",
+    "order_code", "provider_reference", "bank_reference", "occurred_at",
+})  # fmt: skip
 
 
 def add_to(commands: Any) -> None:
     """Add the commands."""
-    for name, about in (("webhooks", "stored webhooks"), ("dlq", "webhooks set aside")):
-        actions = commands.add_parser(name, help=about).add_subparsers(
+    for name, about in (
+        ("webhooks", "what providers sent"),
+        ("dlq", "webhooks that could not be applied and wait for an operator"),
+    ):
+        actions = commands.add_parser(name, help=about, description=about).add_subparsers(
             dest="action", required=True, metavar="ACTION"
         )
-        add_command(actions, "list", _list, about="the newest fifty")
-        parser = add_command(actions, "show", _show, about="one of them")
+        parser = add_command(actions, "list", _list, about="the newest of them")
+        _add_filters(parser, name)
+        add_limit(parser, default=LIST_DEFAULT)
+        parser = add_command(
+            actions, "show", _show, about="one of them, with what it said but not of whom"
+        )
         parser.add_argument("id", metavar="WEBHOOK_ID")
-        parser = add_command(actions, "replay", _replay, about="have one applied again")
-        parser.add_argument("id", metavar="WEBHOOK_ID")
+        _add_replay(actions, name)
+
+
+def _add_replay(actions: Any, name: str) -> None:
+    parser = add_command(
+        actions, "replay", _replay, about="have them applied again; what was applied stays so"
+    )
+    parser.add_argument("ids", nargs="*", metavar="WEBHOOK_ID")
+    parser.add_argument(
+        "--all", action="store_true", help="all that the filters name; --reason is needed"
+    )
+    _add_filters(parser, name)
+    add_limit(parser, default=REPLAY_DEFAULT)
+    parser.add_argument("--dry-run", action="store_true", help="only say which")
+    parser.add_argument("--note", help="why, for the audit log")
+    add_actor(parser)
+
+
+def _add_filters(parser: argparse.ArgumentParser, name: str) -> None:
+    if name == "dlq":
+        parser.set_defaults(status=webhooks.DEAD)
+    else:
+        parser.add_argument("--status", choices=webhooks.STATUSES)
+    parser.add_argument("--provider")
+    parser.add_argument("--since", type=instant, metavar="INSTANT", help="or so long ago: 12h, 7d")
+    parser.add_argument("--reason", metavar="TEXT", help="what the reason begins with")
+
+
+def _wanted(service: Service, options: Options) -> Wanted:
+    return Wanted(
+        status=options.status,
+        provider=options.provider,
+        since=resolve_instant(service, options.since),
+        reason=options.reason,
+    )
 
 
 async def _list(service: Service, options: Options) -> int:
-    status = webhooks.DEAD if options.command == "dlq" else None
+    wanted = _wanted(service, options)
     rows = await service.database.read(
-        lambda session: webhooks.list_webhooks(session, status=status, limit=LIST_MAX)
+        lambda session: webhooks.list_webhooks(session, wanted, limit=options.limit)
     )
-    print_all(options, [_webhook(row) for row in rows])
+    print_all(options, [_summary(row) for row in rows])
     return FINE
 
 
 async def _show(service: Service, options: Options) -> int:
     row = await service.database.read(lambda session: webhooks.get_webhook(session, options.id))
-    print_all(options, [_webhook(row)])
+    replays = await service.database.read(lambda session: audit.list_replays(session, [options.id]))
+    entry = _summary(row) | {
+        "event_id": row.event_id,
+        "schema_version": row.schema_version,
+        "processed_at": row.processed_at,
+        "next_check_at": row.next_check_at,
+        "payload": _payload(row.payload),
+        "replays": [_replay_entry(replay) for replay in replays],
+    }
+    if options.json:
+        print_all(options, [entry])
+        return FINE
+    for name, value in entry.items():
+        if value not in (None, []):
+            shown = json.dumps(value, ensure_ascii=False) if name == "payload" else value
+            print(f"{name:15} {shown}")
     return FINE
 
 
 async def _replay(service: Service, options: Options) -> int:
-    await replay_webhook(service.database, service.clock, options.id)
-    print(f"{options.id} will be applied again")
-    return FINE
+    if options.all is bool(options.ids) or (options.all and not options.reason):
+        print("name webhooks, or --all with a --reason")
+        return USAGE
+    ids = options.ids
+    if options.all:
+        wanted = _wanted(service, options)
+        rows = await service.database.read(
+            lambda session: webhooks.list_webhooks(session, wanted, limit=options.limit)
+        )
+        ids = [row.id for row in rows]
+    outcomes = [
+        {"id": webhook_id, "outcome": await _replay_one(service, options, webhook_id)}
+        for webhook_id in ids
+    ]
+    print_all(options, outcomes)
+    return FINE if all(entry["outcome"] in _GOOD for entry in outcomes) else WRONG
 
 
-def _webhook(row: WebhookEvent) -> dict[str, Any]:
+_WILL, _WOULD = "will be applied again", "would be applied again"
+_GOOD = frozenset({_WILL, _WOULD})
+
+
+async def _replay_one(service: Service, options: Options, webhook_id: str) -> str:
+    try:
+        if options.dry_run:
+            await service.database.read(lambda session: webhooks.get_webhook(session, webhook_id))
+            return _WOULD
+        await replay_webhook(
+            service.database,
+            service.clock,
+            webhook_id,
+            actor=actor_of(options),
+            reason=options.note,
+        )
+    except (NotFound, InvalidStateTransition) as error:
+        return str(error)
+    return _WILL
+
+
+def _summary(row: WebhookEvent) -> dict[str, Any]:
     return {
         "id": row.id,
         "status": row.status,
-        "reason": row.reason,
+        "provider": row.provider,
         "received_at": row.received_at,
-        "payment_id": row.payment_id,
         "attempts": row.attempts,
+        "payment_id": row.payment_id,
+        "reason": row.reason,
     }
+
+
+def _replay_entry(entry: AuditEntry) -> dict[str, Any]:
+    return {"at": entry.at, "actor": f"{entry.actor}:{entry.actor_id}", "reason": entry.reason}
+
+
+def _payload(payload: bytes) -> Any:
+    try:
+        return _masked(json.loads(payload))
+    except (ValueError, RecursionError):
+        return f"<{len(payload)} bytes that are not JSON>"
+
+
+def _masked(value: Any, name: str = "", depth: int = 0) -> Any:
+    if value is None or depth > DEPTH_MAX:
+        return None if value is None else MASK
+    if isinstance(value, dict):
+        return {key: _masked(inner, key, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(inner, name, depth + 1) for inner in value]
+    return value if name in _SHOWN or value == "" else MASK

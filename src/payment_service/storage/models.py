@@ -200,6 +200,7 @@ class Receipt(Base):
             name="uq_receipts_transfer",
         ),
         Index(None, "payment_id"),
+        Index(None, "bank_reference"),  # what a payer can tell support
         TABLE_OPTIONS,
     )
 
@@ -357,7 +358,7 @@ class AuditEntry(Base):
     __tablename__ = "audit_log"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
-    payment_id: Mapped[str] = mapped_column(Id, ForeignKey("payments.id"))
+    payment_id: Mapped[str | None] = mapped_column(Id, ForeignKey("payments.id"))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(ascii_key(16))
     actor_id: Mapped[str | None] = mapped_column(String(128))
@@ -369,8 +370,9 @@ class AuditEntry(Base):
     refund_id: Mapped[str | None] = mapped_column(Id)
     reason: Mapped[str | None] = mapped_column(String(255))
     request_id: Mapped[str | None] = mapped_column(ascii_key(64))
+    webhook_id: Mapped[str | None] = mapped_column(Id)  # that an operator has replayed
 
-    __table_args__ = (Index(None, "payment_id", "id"), TABLE_OPTIONS)
+    __table_args__ = (Index(None, "payment_id", "id"), Index(None, "webhook_id"), TABLE_OPTIONS)
 
 
 class Lease(Base):

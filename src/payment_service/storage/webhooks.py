@@ -1,6 +1,7 @@
 """The webhook journal: every webhook, once per event of the provider, as it was received."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import insert, select
@@ -16,6 +17,17 @@ APPLIED = "applied"
 IGNORED = "ignored"  # there is nothing to apply, `reason` says why
 DEAD = "dead"  # could not be applied; waits for an operator
 REJECTED = "rejected"  # the signature was wrong; evidence, never applied
+STATUSES = (RECEIVED, APPLIED, IGNORED, DEAD, REJECTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which webhooks; what is not said does not matter."""
+
+    status: str | None = None
+    provider: str | None = None
+    since: datetime | None = None
+    reason: str | None = None  # what it begins with
 
 
 async def find_id(session: Session, provider: str, event_id: str) -> str | None:
@@ -96,12 +108,26 @@ async def list_due(session: Session, *, now: datetime, limit: int) -> Sequence[s
     return (await session.scalars(query)).all()
 
 
-async def list_webhooks(
-    session: Session, *, status: str | None, limit: int
-) -> Sequence[WebhookEvent]:
+async def list_webhooks(session: Session, wanted: Wanted, *, limit: int) -> Sequence[WebhookEvent]:
     """List webhooks, newest first."""
     query = select(WebhookEvent)
-    if status is not None:
-        query = query.where(WebhookEvent.status == status)
-    query = query.order_by(WebhookEvent.received_at.desc()).limit(limit)
+    if wanted.status is not None:
+        query = query.where(WebhookEvent.status == wanted.status)
+    if wanted.provider is not None:
+        query = query.where(WebhookEvent.provider == wanted.provider)
+    if wanted.since is not None:
+        query = query.where(WebhookEvent.received_at >= wanted.since)
+    if wanted.reason is not None:
+        query = query.where(WebhookEvent.reason.startswith(wanted.reason, autoescape=True))
+    query = query.order_by(WebhookEvent.received_at.desc(), WebhookEvent.id.desc()).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def list_unapplied(session: Session, payment_id: str) -> Sequence[WebhookEvent]:
+    """List the webhooks of a payment that wait or were given up, oldest first."""
+    query = (
+        select(WebhookEvent)
+        .where(WebhookEvent.status.in_((RECEIVED, DEAD)), WebhookEvent.payment_id == payment_id)
+        .order_by(WebhookEvent.received_at)
+    )
     return (await session.scalars(query)).all()

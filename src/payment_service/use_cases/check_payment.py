@@ -28,6 +28,7 @@ PENDING_INTERVALS = tuple(timedelta(seconds=n) for n in (30, 60, 120, 300, 900, 
 RESERVED_INTERVAL = timedelta(minutes=1)  # it is for those who create it to decide
 OVERDUE_INTERVAL = timedelta(minutes=1)  # until the provider has confirmed that the link is closed
 WATCH_RETRY = timedelta(hours=1)  # when the last look at a closed link failed
+WATCH_END = 2 * WATCH_CLOSED  # the last look is not repeated any more: nobody can answer it
 
 CHECK_CALLS = 1  # to the provider, at most
 OVERDUE_CALLS = 2
@@ -114,11 +115,13 @@ def _verdict(due: _Due, seen: ProviderPayment) -> Verdict:
     return CANCELED if is_canceled else EXPIRED
 
 
-def _next_check(payment: Payment, now: datetime) -> datetime:
+def _next_check(payment: Payment, now: datetime) -> datetime | None:
     if payment.closed_at is not None:
         later = now + WATCH_INTERVALS[min(payment.checks + 1, len(WATCH_INTERVALS) - 1)]
         end = payment.closed_at + WATCH_CLOSED
-        return min(later, end) if end > now else now + WATCH_RETRY
+        if now < end:
+            return min(later, end)
+        return now + WATCH_RETRY if now < payment.closed_at + WATCH_END else None
     if now >= payment.expires_at:
         return now + OVERDUE_INTERVAL
     later = now + PENDING_INTERVALS[min(payment.checks, len(PENDING_INTERVALS) - 1)]

@@ -1,16 +1,24 @@
 """Put a webhook back in the queue, by an operator's hand. Safe: a transfer is recorded once."""
 
+from payment_service.domain.audit import Actor
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import InvalidStateTransition
 from payment_service.domain.ids import new_id
 from payment_service.messaging import events, topics
-from payment_service.storage import outbox, webhooks
+from payment_service.storage import audit, outbox, webhooks
 from payment_service.storage.database import Database, Session
 from payment_service.telemetry import tracing
 
 
-async def replay_webhook(database: Database, clock: Clock, webhook_id: str) -> None:
-    """Have a stored webhook applied again.
+async def replay_webhook(
+    database: Database,
+    clock: Clock,
+    webhook_id: str,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+) -> None:
+    """Have a stored webhook applied again; the audit log says who wanted it, and why.
 
     Raises:
         NotFound: There is no such webhook.
@@ -25,8 +33,10 @@ async def replay_webhook(database: Database, clock: Clock, webhook_id: str) -> N
             )
         now = clock()
         webhook.status = webhooks.RECEIVED
+        webhook.reason = webhook.processed_at = None
         webhook.attempts = 0
         webhook.next_check_at = now
+        await audit.add_replay(session, webhook.id, actor=actor, reason=reason, at=now)
         await outbox.add(
             session,
             topic=topics.WEBHOOKS,
