@@ -1,34 +1,66 @@
-"""`timeline`: explain a payment."""
+"""`timeline`: explain a payment to somebody who asks "I paid, where is my order?"."""
 
 from typing import Any
 
 from payment_service.bootstrap import Service
-from payment_service.commands.command import FINE, WRONG, Options, add_command, print_all
-from payment_service.storage import audit
-
-ENTRIES_MAX = 1000
+from payment_service.commands import history_text
+from payment_service.commands.command import (
+    FINE,
+    USAGE,
+    WRONG,
+    Options,
+    add_command,
+    print_all,
+)
+from payment_service.commands.history_entries import describe, describe_receipt
+from payment_service.storage import histories
+from payment_service.storage.database import Session
+from payment_service.storage.models import Receipt
 
 
 def add_to(commands: Any) -> None:
     """Add the command."""
-    parser = add_command(commands, "timeline", _timeline, about="explain a payment")
-    parser.add_argument("payment_id", metavar="PAYMENT_ID")
+    parser = add_command(
+        commands,
+        "timeline",
+        _timeline,
+        about="explain a payment: its money, its links, and who changed what, when and why",
+    )
+    parser.add_argument("payment_id", nargs="?", metavar="PAYMENT_ID")
+    parser.add_argument("--order", metavar="ORDER_REFERENCE", help="the merchant's, all payments")
+    parser.add_argument(
+        "--reference", metavar="TEXT", help="an order code, or the bank's reference of a transfer"
+    )
 
 
 async def _timeline(service: Service, options: Options) -> int:
-    rows = await service.database.read(
-        lambda session: audit.list_entries(session, options.payment_id, after=0, limit=ENTRIES_MAX)
-    )
-    entries = [
-        {
-            "at": row.at,
-            "action": row.action,
-            "status": row.to_status,
-            "amount": row.amount,
-            "actor": f"{row.actor}:{row.actor_id}",
-            "reason": row.reason,
-        }
-        for row in rows
-    ]
-    print_all(options, entries)
-    return FINE if entries else WRONG
+    given = [options.payment_id, options.order, options.reference]
+    if sum(value is not None for value in given) != 1:
+        print("name a payment, or an --order, or a --reference")
+        return USAGE
+    found, strays = await service.database.read(lambda session: _find(session, options))
+    entries = [describe(history) for history in found]
+    # Money that reached us and no payment of ours: the answer to some who ask.
+    unmatched = [describe_receipt(receipt) for receipt in strays]
+    if options.json:
+        print_all(options, [*entries, *({"payment": None, "receipts": [r]} for r in unmatched)])
+    else:
+        for entry in entries:
+            history_text.print_history(entry)
+        history_text.print_unmatched(unmatched)
+    return FINE if entries or unmatched else WRONG
+
+
+async def _find(
+    session: Session, options: Options
+) -> tuple[list[histories.History], list[Receipt]]:
+    strays: list[Receipt] = []
+    if options.order is not None:
+        ids = await histories.find_by_order(session, options.order)
+    elif options.reference is not None:
+        ids = await histories.find_by_reference(session, options.reference)
+        receipts = await histories.find_receipts(session, options.reference)
+        strays = [receipt for receipt in receipts if receipt.payment_id is None]
+    else:
+        ids = [options.payment_id]
+    return [await histories.get_history(session, payment_id) for payment_id in ids], strays
