@@ -15,7 +15,7 @@ from tests.support.links import PAYABLE, events, links, only_payment, order_code
 from tests.support.service import Harness, order
 from tests.support.simulator import Simulator
 
-CREATE = "/v2/payment-requests"
+CREATE, LINK = "/v2/payment-requests", r"/v2/payment-requests/\d+"
 OVER = LEASE.total_seconds() + 1
 DEATHS = (
     "commit.create_payment.reserve:after",
@@ -200,6 +200,52 @@ async def test_link_of_another_amount_is_somebody_elses_and_never_touched(
     assert len(await order_codes(service, payment_id)) == 2
 
 
+async def test_link_in_a_state_that_nobody_knows_is_not_replaced(
+    service: Harness, simulator: Simulator
+) -> None:
+    with death_at("provider.create:after"):
+        await service.request("POST", "/v1/payments", order())
+    payment_id = await only_payment(service)
+    simulator.fault("altered", path=LINK, method="GET", data={"status": "RESTING"})
+
+    await service.advance(OVER)
+    asked = await links(service, simulator, payment_id)
+    await service.advance(10)
+
+    assert asked == ["PENDING"]
+    assert (await service.get(payment_id))["version"] == 1
+    assert await links(service, simulator, payment_id) == ["CANCELLED", "PENDING"]
+
+
+async def test_refusal_does_not_overrule_a_link_that_had_landed(
+    service: Harness, simulator: Simulator
+) -> None:
+    body = order()
+    with death_at("provider.create:after"):
+        await service.request("POST", "/v1/payments", body, key="landed")
+    service.clock.advance(LEASE * 2)
+    simulator.fault("code_before", path=LINK, method="GET", code="101")
+    simulator.fault("code_before", path=CREATE, method="POST", code="20")
+
+    response = await service.request("POST", "/v1/payments", body, key="landed")
+
+    assert (response.status_code, response.json()["status"]) == (201, "pending")
+    states = await links(service, simulator, response.json()["payment_id"])
+    assert states == ["CANCELLED", "PENDING"]
+
+
+async def test_answer_about_another_link_is_not_believed(
+    service: Harness, simulator: Simulator
+) -> None:
+    payment = await service.create()
+    lie = {"orderCode": 1, "status": "CANCELLED"}
+    simulator.fault("altered", path=LINK, method="GET", data=lie)
+
+    await service.advance(31)
+
+    assert (await service.get(payment["payment_id"]))["status"] == "pending"
+
+
 async def test_live_request_is_not_disturbed(
     service: Harness, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +301,39 @@ async def test_owner_that_was_taken_over_writes_nothing_and_closes_nothing(
     states = await links(service, simulator, payment_id)
     assert [state for state in states if state in PAYABLE] == ["PENDING"]
     assert simulator.link(decided["provider_reference"])["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("operation", ["get_payment", "cancel_payment"])
+async def test_owner_that_was_taken_over_leaves_its_successor_alone(
+    service: Harness, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    """The first owner wakes while the second waits for the answer about the next link."""
+    body = order()
+    provider = service.service.provider
+    with death_at("provider.create:after"):
+        await service.request("POST", "/v1/payments", body, key="zombie")
+    service.clock.advance(LEASE * 2)
+    first, second = Held(getattr(provider, operation)), Held(provider.create_payment)
+    monkeypatch.setattr(provider, operation, first)
+    monkeypatch.setattr(provider, "create_payment", second)
+    zombie = asyncio.create_task(service.request("POST", "/v1/payments", body, key="zombie"))
+    await first.answered.wait()
+    service.clock.advance(LEASE * 2)
+    successor = asyncio.create_task(service.request("POST", "/v1/payments", body, key="zombie"))
+    await second.answered.wait()
+    trace = await written(service)
+
+    first.leave.set()
+    late = await zombie
+    left = await written(service)
+    second.leave.set()
+    answer = await successor
+
+    assert left == trace
+    assert (late.status_code, late.json()["code"]) == (409, "IDEMPOTENCY_IN_PROGRESS")
+    assert (answer.status_code, answer.json()["version"]) == (201, 1)
+    states = await links(service, simulator, answer.json()["payment_id"])
+    assert states == ["CANCELLED", "PENDING"]
 
 
 async def test_cancel_that_died_after_closing_the_link_takes_effect(

@@ -13,7 +13,7 @@ import pytest
 
 from payment_service.domain.idempotency import LEASE
 from payment_service.providers import circuit_breaker, deadline, guard
-from tests.support.links import events, links
+from tests.support.links import events, links, order_codes
 from tests.support.service import Harness, environment, order, running_service
 from tests.support.simulator import Simulator
 
@@ -38,9 +38,10 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "forged": {"kind": "bad_signature"},
     "another code": {"kind": "code", "code": "999"},
 }
+SOMEBODY_ELSES = {"paymentLinkId": "f" * 32, "checkoutUrl": "https://x.example", "qrCode": "x"}
 OF_ANOTHER_LINK: dict[str, dict[str, Any]] = {
-    "another link": {"kind": "altered", "data": {"orderCode": 1}},
-    "another amount": {"kind": "altered", "data": {"amount": 1}},
+    "another link": {"kind": "altered", "data": {"orderCode": 1} | SOMEBODY_ELSES},
+    "another amount": {"kind": "altered", "data": {"amount": 1} | SOMEBODY_ELSES},
 }
 OF_ANOTHER_PAYOUT: dict[str, dict[str, Any]] = {
     "another payout": {"kind": "altered", "data": {"referenceId": "ref-of-somebody-else"}},
@@ -120,6 +121,8 @@ async def test_creation_ends_with_one_link_and_one_answer(
         payment = await service.get(last.json()["payment_id"])
         assert (payment["status"], payment["version"]) == ("pending", 1), case
         assert payment["qr_code"], case
+        live = simulator.link((await order_codes(service, payment["payment_id"]))[-1])
+        assert payment["checkout_url"].endswith(live["id"]), case
         states = await links(service, simulator, payment["payment_id"])
         assert states.count("PENDING") == 1, (case, states)
         assert set(states) <= {"PENDING", "CANCELLED"}, (case, states)
