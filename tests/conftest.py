@@ -7,6 +7,7 @@ from secrets import token_hex
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.odd_money import OddMoney
 from tests.support.service import Harness, environment, running_service
 from tests.support.simulator import Simulator, running_simulator
 
@@ -63,3 +64,9 @@ async def service(simulator: Simulator, database_url: str) -> AsyncIterator[Harn
         yield harness
         await harness.settle()
         assert await harness.violations() == []
+
+
+@pytest.fixture
+def desk(service: Harness, simulator: Simulator) -> OddMoney:
+    """A support desk at that service."""
+    return OddMoney(service, simulator)

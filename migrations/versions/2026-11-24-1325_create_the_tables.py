@@ -235,6 +235,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=True),
         sa.Column("refund_id", key(32), nullable=True),
+        sa.Column("exception_id", key(32), nullable=True),
         sa.Column("reason", sa.String(length=255), nullable=True),
         sa.Column("request_id", key(64), nullable=True),
         sa.Column("webhook_id", key(32), nullable=True),
@@ -373,14 +374,28 @@ def upgrade() -> None:
     op.create_table(
         "money_exceptions",
         sa.Column("id", key(32), nullable=False),
+        sa.Column("tenant_id", key(64), nullable=True),
         sa.Column("payment_id", key(32), nullable=True),
         sa.Column("receipt_id", key(32), nullable=True),
         sa.Column("refund_id", key(32), nullable=True),
         sa.Column("code", key(32), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("amount_held", sa.BigInteger(), nullable=False),
+        sa.Column("in_time", sa.Boolean(), nullable=True),
         sa.Column("raised_at", INSTANT, nullable=False),
         sa.Column("resolved_at", INSTANT, nullable=True),
         sa.Column("resolution", key(32), nullable=True),
+        sa.Column("resolved_by", key(16), nullable=True),
+        sa.Column("resolved_by_id", sa.String(length=128), nullable=True),
+        sa.Column("resolution_reason", sa.String(length=255), nullable=True),
+        sa.Column("resolution_amount", sa.BigInteger(), nullable=True),
+        sa.Column("resolution_refund_id", key(32), nullable=True),
+        sa.Column("resolution_payment_id", key(32), nullable=True),
+        sa.CheckConstraint("amount_held >= 0", name=op.f("ck_money_exceptions_held_not_negative")),
+        sa.CheckConstraint(
+            "(resolved_at IS NULL) = (resolution IS NULL)",
+            name=op.f("ck_money_exceptions_resolved_with_an_outcome"),
+        ),
         sa.ForeignKeyConstraint(
             ["payment_id"], ["payments.id"], name=op.f("fk_money_exceptions_payment_id")
         ),
@@ -390,7 +405,20 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["refund_id"], ["refunds.id"], name=op.f("fk_money_exceptions_refund_id")
         ),
+        sa.ForeignKeyConstraint(
+            ["resolution_refund_id"],
+            ["refunds.id"],
+            name=op.f("fk_money_exceptions_resolution_refund_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["resolution_payment_id"],
+            ["payments.id"],
+            name=op.f("fk_money_exceptions_resolution_payment_id"),
+        ),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint(
+            "resolution_refund_id", name=op.f("uq_money_exceptions_resolution_refund_id")
+        ),
         **TABLE_OPTIONS,
     )
     with op.batch_alter_table("money_exceptions", schema=None) as batch_op:
@@ -398,12 +426,75 @@ def upgrade() -> None:
             batch_op.f("ix_money_exceptions_payment_id"), ["payment_id"], unique=False
         )
         batch_op.create_index(
-            batch_op.f("ix_money_exceptions_resolved_at"), ["resolved_at"], unique=False
+            batch_op.f("ix_money_exceptions_resolved_at_raised_at_id"),
+            ["resolved_at", "raised_at", "id"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_money_exceptions_tenant_id_resolved_at_raised_at_id"),
+            ["tenant_id", "resolved_at", "raised_at", "id"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_money_exceptions_tenant_id_raised_at_id"),
+            ["tenant_id", "raised_at", "id"],
+            unique=False,
+        )
+
+    op.create_table(
+        "reallocations",
+        sa.Column("id", key(32), nullable=False),
+        sa.Column("exception_id", key(32), nullable=False),
+        sa.Column("receipt_id", key(32), nullable=False),
+        sa.Column("from_payment_id", key(32), nullable=True),
+        sa.Column("to_payment_id", key(32), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("amount_released", sa.BigInteger(), nullable=False),
+        sa.Column("amount_applied", sa.BigInteger(), nullable=False),
+        sa.Column("actor", key(16), nullable=False),
+        sa.Column("actor_id", sa.String(length=128), nullable=True),
+        sa.Column("reason", sa.String(length=255), nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_reallocations_amount_positive")),
+        sa.CheckConstraint(
+            "amount_released >= 0 AND amount_released <= amount",
+            name=op.f("ck_reallocations_released_bounds"),
+        ),
+        sa.CheckConstraint(
+            "amount_applied >= 0 AND amount_applied <= amount",
+            name=op.f("ck_reallocations_applied_bounds"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["exception_id"], ["money_exceptions.id"], name=op.f("fk_reallocations_exception_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["receipt_id"], ["receipts.id"], name=op.f("fk_reallocations_receipt_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["from_payment_id"], ["payments.id"], name=op.f("fk_reallocations_from_payment_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["to_payment_id"], ["payments.id"], name=op.f("fk_reallocations_to_payment_id")
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("exception_id", name=op.f("uq_reallocations_exception_id")),
+        **TABLE_OPTIONS,
+    )
+    with op.batch_alter_table("reallocations", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_reallocations_receipt_id"), ["receipt_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_reallocations_from_payment_id"), ["from_payment_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_reallocations_to_payment_id"), ["to_payment_id"], unique=False
         )
 
 
 def downgrade() -> None:
     # Indexes go with their tables; MySQL would refuse to drop those that foreign keys lean on.
+    op.drop_table("reallocations")
     op.drop_table("money_exceptions")
     op.drop_table("refunds")
     op.drop_table("receipts")

@@ -18,7 +18,7 @@ from payment_service.workers.dev_clock import DevClock
 from payment_service.workers.ops_server import AsgiApp
 
 SIMULATOR_APP = "payos_simulator.app:create_app_from_environment"  # by name: it is no part of us
-SCOPES = "payments:read payments:write refunds:write"
+SCOPES = "payments:read payments:write refunds:write exceptions:write"
 TOKEN_LIFETIME = timedelta(days=7)
 SIMULATOR_SECONDS = 5.0  # that it may take to answer
 

@@ -10,6 +10,7 @@ import msgspec
 from tests.contract.stub_service import (
     CREDENTIALS,
     DOCUMENT,
+    EXCEPTION_ID,
     HOOK,
     JSON,
     PAY,
@@ -17,6 +18,7 @@ from tests.contract.stub_service import (
     QR_TOKEN,
     REFUND,
     REFUND_ID,
+    RESOLVE,
     TIMELINE,
     WRITE,
     example,
@@ -189,6 +191,7 @@ def _schema(name: str) -> Any:
 
 
 _ONE = f"/v1/payments/{PAYMENT_ID}"
+_DECISION = f"/v1/exceptions/{EXCEPTION_ID}/resolve"
 _PAGES = (
     b"", b"limit=1", b"limit=100", b"limit=0", b"limit=101", b"limit=", b"limit=x", b"limit=1.0",
     b"limit=+5", b"limit=%205", b"limit=1e1", b"limit=9999999999999", b"limit=-1", b"limit=true",
@@ -200,6 +203,11 @@ _LISTS = (
     b"created_from=2026-11-24T10:00:00%2B07:00", b"created_from=2026-11-24T10:00:00+07:00",
     b"created_from=2026-12-31T23:59:60Z", b"created_before=0000-01-01T00:00:00Z",
     b"order_reference=" + b"o" * 64, b"order_reference=" + b"o" * 65, b"created_from=x",
+)  # fmt: skip
+_QUEUES = (
+    *_PAGES, b"status=open", b"status=paid", b"code=late", b"code=unmatched", b"code=",
+    b"payment_id=" + PAYMENT_ID.encode(), b"payment_id=x", b"order_reference=o-1",
+    b"status=open&code=overpaid", b"order_reference=%0A",
 )  # fmt: skip
 _AFTER = (
     b"", b"after=0", b"after=-1", b"after=9007199254740991", b"after=9007199254740992", b"after=x",
@@ -218,10 +226,16 @@ CALLS = [
     Call("getPaymentTimeline", "GET", f"{_ONE}/timeline", CREDENTIALS, queries=_AFTER),
     Call("getPayment", "GET", _ONE, CREDENTIALS),
     Call("getRefund", "GET", f"{_ONE}/refunds/{REFUND_ID}", CREDENTIALS),
+    Call("resolveException", "POST", _DECISION, WRITE, RESOLVE,
+         _schema("ResolveExceptionRequest")),
+    Call("resolveException", "POST", _DECISION, WRITE, {"action": "keep", "reason": "r"},
+         _schema("ResolveExceptionRequest")),
+    Call("listExceptions", "GET", "/v1/exceptions", CREDENTIALS, queries=_QUEUES),
+    Call("getException", "GET", f"/v1/exceptions/{EXCEPTION_ID}", CREDENTIALS),
     Call("getQrCode", "GET", f"/v1/qr-codes/{QR_TOKEN}", {}),
     Call("getHealth", "GET", "/v1/health", {}),
 ]  # fmt: skip
-WEIGHTS = [5, 4, 4, 1, 1, 2, 1, 1, 1, 1, 1, 1]
+WEIGHTS = [5, 4, 4, 1, 1, 2, 1, 1, 1, 1, 3, 1, 1, 1, 1, 1]
 ODD_REQUEST_HEADERS = {
     "content-type": [
         "", "application/json", "APPLICATION/JSON", "application/json; charset=utf-8",
@@ -257,7 +271,14 @@ PROBLEM = {
 _PROBLEM = {"content-type": "application/problem+json", "retry-after": "2"}
 _PAYMENT, _REFUND = example("PaidPayment"), example("PendingRefund")
 _PENDING = example("PendingPayment") | {
-    "exceptions": [{"code": "late", "amount": 1, "raised_at": "2026-11-24T03:15:00Z"}],
+    "exceptions": [
+        {
+            "exception_id": EXCEPTION_ID,
+            "code": "late",
+            "amount": 1,
+            "raised_at": "2026-11-24T03:15:00Z",
+        }
+    ],
     "metadata": {"a": "b"},
 }
 _CREATED = JSON | {"location": "/v1/x", "idempotent-replayed": "true"}
@@ -271,6 +292,13 @@ REPLIES = [
           {"data": [_REFUND], "next_cursor": None}, _schema("RefundPage")),
     Reply("getPaymentTimeline", "GET", f"{_ONE}/timeline", 200, JSON, TIMELINE,
           _schema("Timeline")),
+    Reply("getException", "GET", f"/v1/exceptions/{EXCEPTION_ID}", 200, JSON,
+          example("LateException"), _schema("MoneyException")),
+    Reply("resolveException", "POST", _DECISION, 200, JSON | {"idempotent-replayed": "true"},
+          example("RefundedException"), _schema("MoneyException")),
+    Reply("listExceptions", "GET", "/v1/exceptions", 200, JSON,
+          {"data": [example("AppliedException")], "next_cursor": "c"},
+          _schema("MoneyExceptionPage")),
     Reply("receivePayosWebhook", "POST", "/v1/webhooks/payos", 200, JSON, {"success": True},
           _schema("WebhookAcknowledgement")),
     Reply("getHealth", "GET", "/v1/health", 200, JSON, {"status": "ok", "version": "1"},
@@ -280,7 +308,7 @@ REPLIES = [
     Reply("getQrCode", "GET", f"/v1/qr-codes/{QR_TOKEN}", 200,
           {"content-type": "image/png", "cache-control": "immutable"}, None, None),
 ]  # fmt: skip
-REPLY_WEIGHTS = [4, 3, 3, 1, 1, 1, 1, 1, 2, 2, 1]
+REPLY_WEIGHTS = [4, 3, 3, 1, 1, 1, 2, 1, 1, 1, 1, 2, 2, 1]
 ODD_RESPONSE_HEADERS = {
     "content-type": ["", "application/json", "application/json; charset=utf-8", "text/plain",
                      "application/problem+json", "image/png", "application/json;"],

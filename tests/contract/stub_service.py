@@ -22,6 +22,7 @@ CONTRACT_FILE = ROOT / "generated" / "api" / "openapi.json"
 DOCUMENT: dict[str, Any] = msgspec.json.decode(CONTRACT_FILE.read_bytes())
 PAYMENT_ID = "pay_01k0c3v8k2x7zq4d9m5n6p7r8s"
 REFUND_ID = "ref_01k0c4a2b3c4d5e6f7g8h9jkmn"
+EXCEPTION_ID = "exc_01k0c5q3r4s5t6v7w8x9yz0a1b"
 QR_TOKEN = "Zk3vQ0m7xX2pYt9aB5cD8eF1gH4iJ6kL"
 MINTED = "minted-request-id"
 
@@ -41,6 +42,7 @@ def request_example(path: str, name: str) -> Any:
 
 PAY = request_example("/v1/payments", "withExpiry")
 REFUND = request_example("/v1/payments/{payment_id}/refunds", "toAnAccount")
+RESOLVE = request_example("/v1/exceptions/{exception_id}/resolve", "refundToAnAccount")
 HOOK = request_example("/v1/webhooks/payos", "transfer")
 TIMELINE = {
     "payment_id": PAYMENT_ID,
@@ -54,6 +56,7 @@ TIMELINE = {
 def _results() -> dict[str, Any]:
     payment = msgspec.convert(example("PendingPayment"), models.Payment)
     refund = msgspec.convert(example("PendingRefund"), models.Refund)
+    exception = msgspec.convert(example("LateException"), models.MoneyException)
     timeline = msgspec.convert(TIMELINE, models.Timeline)
     return {
         "create_payment": routes.CreatePayment201(body=payment, location="/v1/payments/x"),
@@ -69,6 +72,11 @@ def _results() -> dict[str, Any]:
         "list_refunds": routes.ListRefunds200(
             body=models.RefundPage(data=[refund], next_cursor=None)
         ),
+        "get_exception": routes.GetException200(body=exception),
+        "list_exceptions": routes.ListExceptions200(
+            body=models.MoneyExceptionPage(data=[exception], next_cursor=None)
+        ),
+        "resolve_exception": routes.ResolveException200(body=exception),
         "receive_payos_webhook": routes.ReceivePayosWebhook200(
             body=models.WebhookAcknowledgement(success=True)
         ),
@@ -154,6 +162,28 @@ class Refunds:
         return self._stub.answer("list_refunds", context, limit=limit)
 
 
+class Exceptions:
+    """Implements ExceptionsApi."""
+
+    def __init__(self, stub: Stub) -> None:
+        self._stub = stub
+
+    async def get_exception(
+        self, context: Context, /, *, exception_id: str
+    ) -> routes.GetExceptionResult:
+        return self._stub.answer("get_exception", context, exception_id=exception_id)
+
+    async def list_exceptions(
+        self, context: Context, /, *, limit: int, cursor, status, code, payment_id, order_reference
+    ) -> routes.ListExceptionsResult:
+        return self._stub.answer("list_exceptions", context, limit=limit, status=status, code=code)
+
+    async def resolve_exception(
+        self, context: Context, /, *, body, exception_id: str, idempotency_key: str
+    ) -> routes.ResolveExceptionResult:
+        return self._stub.answer("resolve_exception", context, body=body)
+
+
 class Webhooks:
     """Implements WebhooksApi."""
 
@@ -215,6 +245,7 @@ def make_app(
         security=Security(),
         payments=Payments(stub),
         refunds=Refunds(stub),
+        exceptions=Exceptions(stub),
         webhooks=Webhooks(stub),
         system=System(stub),
         hooks=made,

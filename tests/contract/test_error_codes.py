@@ -37,6 +37,9 @@ def test_every_code_can_happen() -> None:
         errors.OrderReferenceInUse: ("pay_x",),
         errors.RefundReferenceInUse: ("ref_x",),
         errors.RefundExceedsAvailable: (1,),
+        errors.ExceptionAlreadyResolved: ("kept", "x"),
+        errors.ExceptionActionNotAllowed: ("x", ("keep",)),
+        errors.ExceptionTargetNotAllowed: ("x", "paid"),
         errors.PaymentRejected: ("x", "20"),
     }
     raised = {TABLE[kind](kind(*samples.get(kind, ("x",)))).kind.code for kind in TABLE}

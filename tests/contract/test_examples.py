@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import yaml
 
+from tests.support.odd_money import OddMoney
 from tests.support.service import Harness
 from tests.support.simulator import Simulator
 
@@ -17,6 +18,21 @@ SCHEMAS = {
     str(path.relative_to(ROOT / "webhook-schemas")): msgspec.json.decode(path.read_bytes())
     for path in sorted((ROOT / "webhook-schemas").glob("*/*.json"))
 }
+
+
+def closed(schema: Any) -> Any:
+    """Copy a schema so that a member which it does not know is a fault."""
+    if isinstance(schema, list):
+        return [closed(member) for member in schema]
+    if not isinstance(schema, dict):
+        return schema
+    copy = {key: closed(member) for key, member in schema.items()}
+    if isinstance(schema.get("properties"), dict):
+        copy["additionalProperties"] = False
+    return copy
+
+
+CLOSED = closed(SCHEMAS["events/v1.json"])
 
 
 def follow(node: Any) -> Any:
@@ -71,9 +87,46 @@ async def test_request_examples_work(service: Harness, simulator: Simulator) -> 
         assert response.status_code == 201, response.text
 
 
+async def test_examples_of_decisions_work(desk: OddMoney) -> None:
+    resolve = CONTRACT["paths"]["/v1/exceptions/{exception_id}/resolve"]["post"]["requestBody"]
+    for name, example in resolve["content"]["application/json"]["examples"].items():
+        payment = await desk.service.create(45_000, expires_in_seconds=60)
+        await desk.service.advance(61)
+        await desk.pay(payment, 45_000)
+        exception = await desk.exception(payment)
+        body = dict(example["value"])
+        if "payment_id" in body:
+            order = payment["order_reference"]
+            fresh = await desk.service.create(45_000, order_reference=order)
+            body["payment_id"] = fresh["payment_id"]
+        path = f"/v1/exceptions/{exception['exception_id']}/resolve"
+        response = await desk.service.request("POST", path, body)
+        assert response.status_code == 200, (name, response.text)
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_message_schema_is_a_schema(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+
+
+async def test_events_of_decisions_satisfy_their_schema(desk: OddMoney) -> None:
+    late = await desk.expired(late=100)
+    fresh = await desk.service.create(60, order_reference=late["order_reference"])
+    moved = await desk.resolve(await desk.exception(late), "apply", payment_id=fresh["payment_id"])
+    assert moved.status_code == 200, moved.text
+    assert (await desk.resolve(await desk.exception(fresh), "refund")).status_code == 200
+    kept = await desk.expired(30)
+    assert (await desk.resolve(await desk.exception(kept), "keep")).status_code == 200
+    await desk.service.settle()
+
+    events = desk.service.events()
+
+    for event in events:
+        jsonschema.validate(event, CLOSED)
+    outcomes = {event["data"]["exception"]["resolution"]["outcome"] for event in events
+                if event["type"] == "payment.exception_resolved"}  # fmt: skip
+    assert outcomes == {"applied", "refunded", "kept"}
+    assert sum("reallocation" in event["data"] for event in events) == 2
 
 
 async def test_published_events_satisfy_their_schema_and_count_without_gaps(

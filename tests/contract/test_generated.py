@@ -106,7 +106,7 @@ def test_the_table_of_operations_is_the_contract():
 
     assert {(op.id, op.method, op.path) for op in OPERATIONS} == documented
     assert {op.id for op in OPERATIONS if op.idempotent} == {
-        "createPayment", "cancelPayment", "createRefund",
+        "createPayment", "cancelPayment", "createRefund", "resolveException",
     }  # fmt: skip
     assert {op.id for op in OPERATIONS if not op.security} == {
         "getHealth", "getQrCode", "receivePayosWebhook",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.deployment import deployment
+from tests.support.process import wait_until
 from tests.support.simulator import Simulator
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "database.md"
@@ -22,7 +23,7 @@ def test_documented_rights_are_enough_and_protect_what_is_append_only(
     broker = f"kafka://127.0.0.1:{kafka_server.port}"
     grants = re.findall(r"^GRANT (.+) ON payments\.(\w+) TO 'payments_app'", DOCUMENT.read_text(),
                         re.MULTILINE)  # fmt: skip
-    assert len(grants) == 11
+    assert len(grants) == 12
 
     with deployment(
         tmp_path, database_url=owner_url, broker_url=broker, simulator=simulator
@@ -45,6 +46,17 @@ def test_documented_rights_are_enough_and_protect_what_is_append_only(
         cancelled = running.create(100)
         cancel = f"/v1/payments/{cancelled['payment_id']}/cancel"
         assert running.call("POST", cancel).status_code == 200
+        simulator.pay(cancelled["provider_reference"])
+        running.call(
+            "POST", "/v1/webhooks/payos", simulator.webhook(cancelled["provider_reference"])
+        )
+        late = f"/v1/exceptions?payment_id={cancelled['payment_id']}"
+        (exception,) = wait_until(lambda: running.call("GET", late).json()["data"], what="late")
+        fresh = running.create(100, cancelled["order_reference"])
+        resolve = f"/v1/exceptions/{exception['exception_id']}/resolve"
+        decision = {"action": "apply", "payment_id": fresh["payment_id"], "reason": "in stock"}
+        assert running.call("POST", resolve, decision).status_code == 200
+        assert running.wait_for(fresh["payment_id"], "paid")
         errors = [line for role in running.roles for line in role.logs()
                   if line["level"] == "error"]  # fmt: skip
 

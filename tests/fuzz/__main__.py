@@ -46,7 +46,7 @@ positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422]
 
 # Cursors are opaque: any text is one to the schema, only ours are one to the service.
 [[operations]]
-include-operation-id = ["listPayments", "listRefunds"]
+include-operation-id = ["listPayments", "listRefunds", "listExceptions"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 422]
 
 [reports.ndjson]
@@ -55,16 +55,27 @@ path = "{folder}/report.ndjson"
     return path
 
 
-def paid_payment(running: Development) -> str:
+def paid_payment(running: Development, reference: str = "fuzz-paid") -> str:
     """Make a payment that is paid; return its id."""
     payment = running.call("POST", "/v1/payments", {
-        "amount": 1_000_000, "currency": "VND", "order_reference": "fuzz-paid",
+        "amount": 1_000_000, "currency": "VND", "order_reference": reference,
         "return_url": "https://shop.example/t", "cancel_url": "https://shop.example/c",
     }).json()  # fmt: skip
     path = f"/v1/payments/{payment['payment_id']}"
     httpx.post(f"{payment['checkout_url']}/pay", trust_env=False)
     wait_until(lambda: running.call("GET", path).json()["status"] == "paid", what="paid")
     return str(payment["payment_id"])
+
+
+def open_exception(running: Development, reference: str) -> str:
+    """Make a payment that is paid twice; return the id of its exception."""
+    payment_id = paid_payment(running, reference)
+    payment = running.call("GET", f"/v1/payments/{payment_id}").json()
+    order = payment["provider_reference"]
+    httpx.post(f"{running.simulator_url}/_admin/links/{order}/pay", json={}, trust_env=False)
+    path = f"/v1/exceptions?payment_id={payment_id}"
+    (found,) = wait_until(lambda: running.call("GET", path).json()["data"], what="an exception")
+    return str(found["exception_id"])
 
 
 def run(running: Development, folder: Path, paid: str) -> int:
@@ -79,6 +90,7 @@ def run(running: Development, folder: Path, paid: str) -> int:
         "FUZZ_CHECKSUM_KEY": CHECKSUM_KEY,
         "FUZZ_SIMULATOR": running.simulator_url,
         "FUZZ_PAID_PAYMENT": paid,
+        "FUZZ_EXCEPTION": open_exception(running, "fuzz-exception"),
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(command, cwd=ROOT, env=environ, check=False, timeout=SECONDS_MAX)
@@ -89,14 +101,17 @@ def provoke(running: Development, paid: str) -> Seen:
     """Send what a generator does not: too much, the wrong type, without a right, too late."""
     seen: Seen = defaultdict(set)
     weak = running.weak_token()
+    exception = open_exception(running, "fuzz-provoked")
     for operation in OPERATIONS:
-        path = operation.path.format(payment_id=paid, refund_id="ref_" + "0" * 26, qr_token="x")
+        path = operation.path.format(payment_id=paid, refund_id="ref_" + "0" * 26, qr_token="x",
+                                     exception_id=exception)  # fmt: skip
         call = {"headers": {"Idempotency-Key": f"provoke-{operation.id}"}, "trust_env": False}
         tries = [({"Authorization": f"Bearer {weak}"}, b"{}", "application/json")]
         if operation.body is not None:
             strong = {"Authorization": f"Bearer {running.token}"}
             tries += [(strong, b" " * 70_000, "application/json"), (strong, b"x", "text/plain")]
             tries += [(strong, b'{"reason": "paid already"}', "application/json")]
+            tries += [(strong, b'{"action": "keep", "reason": "enough"}', "application/json")]
         for credentials, body, media_type in tries:
             headers = call["headers"] | credentials | {"Content-Type": media_type}
             response = httpx.request(

@@ -11,7 +11,10 @@ from payos_simulator import signatures
 
 _KEY = os.environ["FUZZ_CHECKSUM_KEY"]
 _SIMULATOR = os.environ["FUZZ_SIMULATOR"]
-_PAID = os.environ["FUZZ_PAID_PAYMENT"]
+_KNOWN = {
+    "payment_id": os.environ["FUZZ_PAID_PAYMENT"],
+    "exception_id": os.environ["FUZZ_EXCEPTION"],
+}
 _numbers = itertools.count(1)
 
 
@@ -23,8 +26,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         return
     if case.headers and "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = f"fuzz-{number}"
-    if case.path_parameters and "payment_id" in case.path_parameters and number % 3 == 0:
-        case.path_parameters["payment_id"] = _PAID
+    if case.path_parameters and number % 3 == 0:
+        case.path_parameters.update({name: known for name, known in _KNOWN.items()
+                                     if name in case.path_parameters})  # fmt: skip
     body = case.body
     if case.operation.path == "/v1/webhooks/payos" and number % 2 and isinstance(body, dict):
         body["signature"] = signatures.of_data(body.get("data") or {}, _KEY)
@@ -32,9 +36,10 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
-    """Pay every other payment that was created, so that there is something to refund."""
+    """Pay every other payment, some twice: there is something to refund, and to decide about."""
     if case.operation.path != "/v1/payments" or response.status_code != 201:
         return
-    if next(_numbers) % 2:
-        order = response.json()["provider_reference"]
-        httpx.post(f"{_SIMULATOR}/_admin/links/{order}/pay", json={}, trust_env=False)
+    number = next(_numbers)
+    if number % 2:
+        order, body = response.json()["provider_reference"], {"times": 1 + number % 4 // 3}
+        httpx.post(f"{_SIMULATOR}/_admin/links/{order}/pay", json=body, trust_env=False)

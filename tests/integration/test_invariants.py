@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -12,11 +13,17 @@ from sqlalchemy import text
 from payment_service.storage import invariants
 from payment_service.storage.database import Database, Session
 from payment_service.storage.models import Base
+from tests.support.odd_money import OddMoney
 from tests.support.service import Harness, environment, running_service
 from tests.support.simulator import Simulator
 
 ACCOUNT = {"type": "bank_account", "bank_bin": "970422", "account_number": "0123456789"}
 OLD = "'2026-01-01 00:00:00'"
+
+RECEIVED = "received is not the receipts, plus what moved in, minus what moved out"
+APPLIED = "applied is not what receipts and moves applied, minus what moves released"
+MOVED = "an exception was applied and no money moved, or the other way round"
+NOBODYS = "nobody's money, and no operator was asked, or more of it moved than came"
 
 # The rule, and what breaks it; :name is the id of that payment of the world.
 PLANTS = [
@@ -24,11 +31,17 @@ PLANTS = [
      "UPDATE payments SET amount_reserved = amount_received + 1 WHERE id = :paid"),
     ("refunds exceed what was received",
      "UPDATE payments SET amount_refunded = -1 WHERE id = :paid"),
-    ("received is not the sum of the receipts",
+    (RECEIVED,
      "UPDATE payments SET amount_received = amount_received + 1 WHERE id = :paid"),
-    ("received is not the sum of the receipts", "DELETE FROM receipts WHERE payment_id = :late"),
-    ("applied is not the sum of what receipts applied",
+    (RECEIVED, "DELETE FROM receipts WHERE payment_id = :late"),
+    (APPLIED,
      "UPDATE payments SET amount_applied = amount_applied - 1 WHERE id = :paid"),
+    (RECEIVED, "UPDATE reallocations SET amount = amount - 1 WHERE to_payment_id = :target"),
+    (RECEIVED, "UPDATE reallocations SET amount = amount - 1 WHERE from_payment_id = :moved"),
+    (APPLIED, "UPDATE reallocations SET amount_applied = 1 WHERE to_payment_id = :target"),
+    (APPLIED, "UPDATE reallocations SET amount_released = 1 WHERE from_payment_id = :moved"),
+    ("more of a transfer moved out of a payment than came to it",
+     "UPDATE reallocations SET amount = 101 WHERE from_payment_id = :moved"),
     ("refunded is not the sum of the succeeded refunds",
      "UPDATE payments SET amount_refunded = amount_refunded - 1 WHERE id = :refunded"),
     ("reserved is not the sum of the pending refunds",
@@ -51,6 +64,17 @@ PLANTS = [
      "DELETE FROM money_exceptions WHERE payment_id = :returned"),
     ("a question about money is closed without an answer",
      "UPDATE money_exceptions SET resolved_at = raised_at WHERE payment_id = :late"),
+    ("odd money that nobody was asked about",
+     "DELETE FROM money_exceptions WHERE payment_id = :short"),
+    (MOVED, "UPDATE money_exceptions SET resolution = 'kept' WHERE payment_id = :moved"),
+    (MOVED, "UPDATE money_exceptions SET resolution_amount = 1 WHERE payment_id = :moved"),
+    (MOVED, "DELETE FROM reallocations WHERE from_payment_id = :moved"),
+    ("an exception was refunded by a refund that is none, or failed",
+     "UPDATE refunds SET status = 'failed' WHERE payment_id = :decided"),
+    ("an exception was refunded by a refund that is none, or failed",
+     "UPDATE money_exceptions SET resolution = 'kept' WHERE payment_id = :decided"),
+    (NOBODYS, "DELETE FROM money_exceptions WHERE code = 'unmatched'"),
+    (NOBODYS, "UPDATE reallocations SET amount = 101 WHERE from_payment_id IS NULL"),
     ("settled without the money, or the money without being settled",
      "UPDATE payments SET status = 'paid' WHERE id = :pending"),
     ("settled without the money, or the money without being settled",
@@ -164,7 +188,8 @@ async def build(url: str, simulator: Simulator) -> World:
 
 async def live(harness: Harness, simulator: Simulator) -> dict[str, str]:
     """Lead one payment to each state of interest; return their ids."""
-    names = ("pending", "paid", "late", "twice", "canceled", "refunded", "reserved", "returned")
+    names = ("pending", "paid", "late", "twice", "canceled", "refunded", "reserved", "returned",
+             "short", "moved", "decided")  # fmt: skip
     made = {name: await harness.create(100, expires_in_seconds=3600) for name in names}
     for name in ("paid", "twice", "refunded", "reserved", "returned"):
         await pay(harness, simulator, made[name])
@@ -173,6 +198,7 @@ async def live(harness: Harness, simulator: Simulator) -> dict[str, str]:
     await harness.request("POST", f"/v1/payments/{made['canceled']['payment_id']}/cancel")
     await harness.request("POST", f"/v1/payments/{made['late']['payment_id']}/cancel")
     await pay(harness, simulator, made["late"])
+    made["target"] = await decide(OddMoney(harness, simulator), made)
     await refund(harness, made["refunded"], 40)
     returned = await refund(harness, made["returned"], 100)
     await harness.advance(10)
@@ -186,6 +212,23 @@ async def live(harness: Harness, simulator: Simulator) -> dict[str, str]:
     made["pending"] = await harness.create(100, expires_in_seconds=3600)
     await pay(harness, simulator, made["pending"], 40)
     return {name: payment["payment_id"] for name, payment in made.items()}
+
+
+async def decide(desk: OddMoney, made: dict[str, Any]) -> dict[str, Any]:
+    """Decide about odd money in every way; return the payment that got what was nobody's."""
+    await desk.pay(made["short"], 40)
+    for name in ("short", "moved", "decided"):
+        await desk.service.request("POST", f"/v1/payments/{made[name]['payment_id']}/cancel")
+    for name in ("moved", "decided"):
+        await desk.pay(made[name], 100)
+    order = made["moved"]["order_reference"]
+    fresh = await desk.service.create(60, order_reference=order)
+    await desk.resolve(await desk.exception(made["moved"]), "apply", payment_id=fresh["payment_id"])
+    await desk.resolve(await desk.exception(made["decided"]), "refund")
+    await desk.unmatched()
+    target = await desk.service.create(60)
+    await desk.apply_unmatched(target)
+    return target
 
 
 async def pay(

@@ -21,7 +21,7 @@ from tests.support.simulator import Simulator
 START_SECONDS = 60
 STOP_SECONDS = 40
 AUTH = {"PAYMENTS_AUTH_ISSUER": "tests", "PAYMENTS_AUTH_AUDIENCE": "payment-service"}
-SCOPES = "payments:read payments:write refunds:write"
+SCOPES = "payments:read payments:write refunds:write exceptions:write"
 
 
 class Role:

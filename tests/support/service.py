@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import httpx
 from payment_service.api.auth import issue_token
 from payment_service.bootstrap import Service, open_service
 from payment_service.domain.clock import Clock, OffsetClock
+from payment_service.messaging import topics
 from payment_service.messaging.memory import MemoryBroker
 from payment_service.settings import Settings
 from payment_service.storage import invariants, migrate
@@ -19,7 +21,7 @@ from tests.support.units import UnitWatch
 
 SECRET = "a-secret-for-tests-of-at-least-32-bytes"
 ISSUER, AUDIENCE = "tests", "payment-service"
-SCOPES = "payments:read payments:write refunds:write"
+SCOPES = "payments:read payments:write refunds:write exceptions:write"
 STEPS_MAX = 200
 _numbers = itertools.count(1)
 
@@ -107,6 +109,11 @@ class Harness:
         return await self.service.database.read(
             lambda session: invariants.find_violations(session, now=self.clock())
         )
+
+    def events(self) -> list[dict[str, Any]]:
+        """Read the published events, in order."""
+        messages = [m for m in self.published.published if m.topic == topics.EVENTS]
+        return [json.loads(message.value) for message in messages]
 
     @property
     def published(self) -> MemoryBroker:

@@ -20,6 +20,7 @@ from openapi_runtime.routing import exception_handlers
 from payment_service import failpoints
 from payment_service.api.answers import problem_base
 from payment_service.api.auth import Security, TokenVerifier
+from payment_service.api.exceptions import ExceptionHandlers
 from payment_service.api.payments import PaymentHandlers
 from payment_service.api.problems import problem_of
 from payment_service.api.refunds import RefundHandlers
@@ -63,6 +64,7 @@ def create_app(
         security=Security(verifier),
         payments=PaymentHandlers(database, provider, clock, hooks, public_url),
         refunds=RefundHandlers(database, provider, clock, hooks),
+        exceptions=ExceptionHandlers(database, provider, clock, hooks),
         webhooks=WebhookHandlers(database, provider, clock, metrics),
         system=SystemHandlers(version),
         hooks=hooks,

@@ -39,10 +39,12 @@ def _seconds_to_wait(error: Exception) -> int:
     return max(1, math.ceil(min(seconds, RETRY_AFTER_SECONDS_MAX)))
 
 
-def _with(code: str, member: str) -> Callable[[Exception], Problem]:
-    return lambda error: Problem(
-        PROBLEM_TYPES[code], detail=str(error), **{member: getattr(error, member)}
-    )
+def _with(code: str, *members: str) -> Callable[[Exception], Problem]:
+    def problem(error: Exception) -> Problem:
+        told = {member: getattr(error, member) for member in members}
+        return Problem(PROBLEM_TYPES[code], detail=str(error), **told)
+
+    return problem
 
 
 TABLE: dict[type[Exception], Callable[[Exception], Problem]] = {
@@ -57,6 +59,9 @@ TABLE: dict[type[Exception], Callable[[Exception], Problem]] = {
     errors.RefundExceedsAvailable: _with("REFUND_EXCEEDS_AVAILABLE", "available"),
     errors.RefundDestinationRequired: _plain("REFUND_DESTINATION_REQUIRED"),
     errors.RefundNotSupported: _plain("REFUND_NOT_SUPPORTED"),
+    errors.ExceptionAlreadyResolved: _with("EXCEPTION_ALREADY_RESOLVED", "outcome", "resolved_by"),
+    errors.ExceptionActionNotAllowed: _with("EXCEPTION_ACTION_NOT_ALLOWED", "allowed_actions"),
+    errors.ExceptionTargetNotAllowed: _with("EXCEPTION_TARGET_NOT_ALLOWED", "current_status"),
     errors.PaymentRejected: _with("PAYMENT_FAILED", "provider_code"),
     errors.WebhookSignatureInvalid: lambda _error: Problem(
         PROBLEM_TYPES["WEBHOOK_SIGNATURE_INVALID"]

@@ -16,12 +16,12 @@ from payment_service.api.calls import (
 )
 from payment_service.domain.clock import Clock
 from payment_service.domain.idempotency import StoredResponse
-from payment_service.domain.refund import RefundReason
+from payment_service.domain.refund import BankAccount, RefundReason
 from payment_service.providers.provider import PaymentProvider
 from payment_service.storage import payments, refunds
 from payment_service.storage.database import Database, Session
 from payment_service.storage.models import Refund
-from payment_service.use_cases.create_refund import BankAccount, CreateRefund, create_refund
+from payment_service.use_cases.create_refund import CreateRefund, create_refund
 
 
 class RefundHandlers:
@@ -52,7 +52,7 @@ class RefundHandlers:
             amount=body.amount,
             reason=RefundReason(body.reason),
             reference=given(body.reference),
-            destination=_account(body.destination),
+            destination=account_of(body.destination),
         )
         answer = await create_refund(
             self._database,
@@ -99,9 +99,10 @@ class RefundHandlers:
         return routes.GetRefund200(body=views.refund_view(refund))
 
 
-def _account(
+def account_of(
     destination: contract.SourceDestination | contract.BankAccountDestination,
 ) -> BankAccount | None:
+    """Read where money goes; None is the account that paid."""
     if isinstance(destination, contract.SourceDestination):
         return None
     return BankAccount(

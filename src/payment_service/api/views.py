@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from generated.api import models as contract
 from payment_service.domain.payment import PaymentStatus
 from payment_service.storage import payments
+from payment_service.storage.exceptions import Case
 from payment_service.storage.models import (
     AuditEntry,
     MoneyException,
     Payment,
     PaymentAttempt,
+    Receipt,
     Refund,
 )
 
@@ -53,6 +55,7 @@ def payment_view(
         qr_url=f"{public_url}/v1/qr-codes/{attempt.qr_token}" if has_qr else None,
         exceptions=[
             contract.PaymentException(
+                exception_id=exception.id,
                 code=contract.PaymentExceptionCode(exception.code),
                 amount=exception.amount,
                 raised_at=exception.raised_at,
@@ -81,7 +84,7 @@ def _amounts(payment: Payment) -> contract.PaymentAmounts:
     return contract.PaymentAmounts(
         requested=payment.amount,
         received=payment.amount_received,
-        remaining=payment.amount - payment.amount_applied,
+        remaining=payment.amount - (payment.amount_received - payment.amount_unapplied),
         refunded=payment.amount_refunded,
         refund_pending=payment.amount_reserved,
         unapplied=payment.amount_unapplied,
@@ -115,6 +118,51 @@ def refund_view(refund: Refund) -> contract.Refund:
     )
 
 
+def exception_view(case: Case) -> contract.MoneyException:
+    """Show an exception of a payment, with what can be done about it."""
+    exception, payment = case.exception, case.payment
+    assert payment is not None, "money that nobody's payment has is not a tenant's to see"
+    is_open = exception.resolved_at is None
+    return contract.MoneyException(
+        exception_id=exception.id,
+        status=contract.ExceptionStatus.OPEN if is_open else contract.ExceptionStatus.RESOLVED,
+        code=contract.PaymentExceptionCode(exception.code),
+        payment_id=payment.id,
+        order_reference=payment.order_reference,
+        currency=contract.Currency(payment.currency),
+        amount=exception.amount,
+        amount_available=case.available,
+        allowed_actions=[contract.ExceptionAction(action) for action in case.allowed_actions],
+        in_time=UNSET if exception.in_time is None else exception.in_time,
+        receipt=UNSET if case.receipt is None else _receipt(case.receipt),
+        refund_id=exception.refund_id or UNSET,
+        raised_at=exception.raised_at,
+        resolution=_resolution(exception),
+    )
+
+
+def _receipt(receipt: Receipt) -> contract.ExceptionReceipt:
+    return contract.ExceptionReceipt(
+        receipt_id=receipt.id, amount=receipt.amount, occurred_at=receipt.occurred_at
+    )
+
+
+def _resolution(exception: MoneyException) -> contract.ExceptionResolution | UnsetType:
+    if exception.resolved_at is None or exception.resolution is None:
+        return UNSET
+    amount, by = exception.resolution_amount, exception.resolved_by
+    return contract.ExceptionResolution(
+        outcome=contract.ExceptionOutcome(exception.resolution),
+        resolved_at=exception.resolved_at,
+        actor=contract.TimelineActor(by) if by else UNSET,
+        actor_id=exception.resolved_by_id or UNSET,
+        reason=exception.resolution_reason or UNSET,
+        amount=UNSET if amount is None else amount,
+        refund_id=exception.resolution_refund_id or UNSET,
+        payment_id=exception.resolution_payment_id or UNSET,
+    )
+
+
 def timeline_entry(entry: AuditEntry) -> contract.TimelineEntry:
     """Show one change."""
     return contract.TimelineEntry(
@@ -127,6 +175,7 @@ def timeline_entry(entry: AuditEntry) -> contract.TimelineEntry:
         to_status=contract.PaymentStatus(entry.to_status) if entry.to_status else UNSET,
         amount=entry.amount if entry.amount is not None else UNSET,
         refund_id=entry.refund_id or UNSET,
+        exception_id=entry.exception_id or UNSET,
         reason=entry.reason or UNSET,
         request_id=entry.request_id or UNSET,
     )

@@ -12,6 +12,9 @@ PaymentServiceError
 ├── RefundExceedsAvailable      more than what is left
 ├── RefundDestinationRequired   the payer's account is not known
 ├── RefundNotSupported          the provider cannot pay out here
+├── ExceptionAlreadyResolved    somebody has decided about this money
+├── ExceptionActionNotAllowed   not with this money, or not now
+├── ExceptionTargetNotAllowed   the money cannot be applied to that payment
 ├── PaymentRejected             the provider definitely refused
 ├── WebhookSignatureInvalid     not from the provider
 └── StorageUnavailable          the database does not answer, or the pool is exhausted
@@ -88,6 +91,32 @@ class RefundDestinationRequired(PaymentServiceError):
 
 class RefundNotSupported(PaymentServiceError):
     """The provider has no way to pay out here."""
+
+
+class ExceptionAlreadyResolved(PaymentServiceError):
+    """The decision was taken before."""
+
+    def __init__(self, outcome: str, resolved_by: str | None) -> None:
+        by = f" by {resolved_by}" if resolved_by else ""
+        super().__init__(f"This exception was {outcome.replace('_', ' ')}{by}.")
+        self.outcome = outcome
+        self.resolved_by = resolved_by
+
+
+class ExceptionActionNotAllowed(PaymentServiceError):
+    """The action does not fit the exception, or its payment, as they are."""
+
+    def __init__(self, message: str, allowed_actions: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed_actions = allowed_actions
+
+
+class ExceptionTargetNotAllowed(PaymentServiceError):
+    """Money cannot be applied to this payment."""
+
+    def __init__(self, message: str, current_status: str) -> None:
+        super().__init__(message)
+        self.current_status = current_status
 
 
 class PaymentRejected(PaymentServiceError):

@@ -47,6 +47,9 @@ TRANSITIONS: dict[PaymentStatus, frozenset[PaymentStatus]] = {
 SETTLED = frozenset({_S.PAID, _S.PARTIALLY_REFUNDED, _S.REFUNDED})
 """Statuses that say the asked amount was received."""
 
+CLOSED_UNPAID = frozenset({_S.FAILED, _S.EXPIRED})
+"""Statuses that say it never will be: money that is there, or still comes, pays nothing."""
+
 
 def advance(current: PaymentStatus, target: PaymentStatus) -> PaymentStatus:
     """Return `target` if the edge exists.

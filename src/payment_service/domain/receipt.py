@@ -6,7 +6,7 @@ A receipt is a fact and never changes; `judge` decides its disposition once, whe
 from dataclasses import dataclass
 from enum import StrEnum
 
-from payment_service.domain.payment import SETTLED, PaymentStatus
+from payment_service.domain.payment import CLOSED_UNPAID, SETTLED, PaymentStatus
 
 
 class Disposition(StrEnum):
@@ -28,6 +28,7 @@ class ExceptionCode(StrEnum):
     LATE = "late"
     PROVIDER_MISMATCH = "provider_mismatch"
     REFUND_RETURNED = "refund_returned"
+    UNMATCHED = "unmatched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def judge(*, status: PaymentStatus, asked: int, applied: int, amount: int) -> Ve
     Amounts are in minor units. Money for a closed payment is late; money for a settled one is a
     duplicate; the rest pays what is still missing, and what is over is excess.
     """
-    if status in {PaymentStatus.FAILED, PaymentStatus.EXPIRED}:
+    if status in CLOSED_UNPAID:
         return Verdict(0, Disposition.LATE, ExceptionCode.LATE, settles=False)
     if status in SETTLED:
         return Verdict(0, Disposition.EXCESS, ExceptionCode.DUPLICATE_TRANSFER, settles=False)

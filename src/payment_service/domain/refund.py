@@ -1,5 +1,6 @@
 """The states of a refund, and how much may be refunded."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from payment_service.domain.errors import RefundExceedsAvailable
@@ -21,6 +22,10 @@ class RefundReason(StrEnum):
     OVERPAID = "overpaid"
     FRAUDULENT = "fraudulent"
     OTHER = "other"
+
+
+EXCESS_REASONS = frozenset({RefundReason.OVERPAID, RefundReason.DUPLICATE})
+"""Reasons that give back what was paid too much, as long as there is some: not the price."""
 
 
 class RefundPendingReason(StrEnum):
@@ -46,6 +51,15 @@ class DestinationType(StrEnum):
 
     SOURCE = "source"
     BANK_ACCOUNT = "bank_account"
+
+
+@dataclass(frozen=True, slots=True)
+class BankAccount:
+    """An account that can be paid."""
+
+    bank_bin: str  # six digits
+    account_number: str
+    account_name: str | None
 
 
 def available_to_refund(*, received: int, refunded: int, reserved: int) -> int:

@@ -17,6 +17,7 @@ from payment_service.storage.models import (
     MoneyException,
     Payment,
     PaymentAttempt,
+    Reallocation,
     Receipt,
     Refund,
 )
@@ -35,6 +36,7 @@ class Change:
     refund: Refund | None = None
     receipt: Receipt | None = None
     exception: MoneyException | None = None
+    reallocation: Reallocation | None = None
 
 
 async def announce(
@@ -60,6 +62,7 @@ async def announce(
             refund=change.refund,
             receipt=change.receipt,
             exception=change.exception,
+            reallocation=change.reallocation,
         ),
         headers=tracing.headers(),
         at=now,
@@ -86,6 +89,14 @@ def _audit_entry(payment: Payment, change: Change, now: datetime) -> AuditEntry:
         version=payment.version,
         amount=change.amount,
         refund_id=change.refund.id if change.refund else None,
+        exception_id=_exception_id(change),
         reason=change.reason,
         request_id=change.actor.request_id,
     )
+
+
+def _exception_id(change: Change) -> str | None:
+    """Name the exception that the change is about: its own, or the one whose money came here."""
+    if change.exception is not None:
+        return change.exception.id
+    return change.reallocation.exception_id if change.reallocation else None

@@ -4,23 +4,43 @@ Receipts are a set and their sum does not depend on order, so webhooks, polls an
 may come in any order and any number.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from payment_service.domain.audit import Actor
 from payment_service.domain.ids import new_id
+from payment_service.domain.money_exception import Outcome, was_in_time
 from payment_service.domain.payment import PaymentStatus
 from payment_service.domain.receipt import Disposition, ExceptionCode, Verdict, judge
 from payment_service.ledger.changes import Change, announce, announce_created
+from payment_service.ledger.exceptions import mark_resolved, raise_exception
 from payment_service.providers.provider import Transfer
 from payment_service.storage import payments
 from payment_service.storage.database import Session
-from payment_service.storage.models import MoneyException, Payment, PaymentAttempt, Receipt
+from payment_service.storage.models import (
+    MoneyException,
+    Payment,
+    PaymentAttempt,
+    Reallocation,
+    Receipt,
+)
 
 WATCH_CLOSED = timedelta(hours=48)
 """How long a closed link is looked at: banks book transfers of the night on the next day."""
 
 WATCH_INTERVALS = tuple(timedelta(minutes=n) for n in (15, 120, 480, 1440))
 """Between two looks at a closed link; it is seldom paid, and most often soon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """Money that comes to a payment: from the bank, or by a reallocation from elsewhere."""
+
+    receipt: Receipt
+    amount: int  # minor units; of the receipt, what comes to this payment
+    verdict: Verdict
+    reallocation: Reallocation | None = None
+    reason: str | None = None
 
 
 async def record_transfer(
@@ -46,7 +66,7 @@ async def record_transfer(
     if any(_is_same(receipt, transfer) for receipt in known):
         return None
     if known:
-        await _raise_mismatch(session, payment, attempt, transfer, actor=actor, now=now)
+        await _raise_mismatch(session, payment, attempt, transfer, known[0], actor=actor, now=now)
         return None
     if payment.is_reserved:
         # The money overtook the answer that tells of the link: so the link is there.
@@ -61,7 +81,8 @@ async def record_transfer(
     )
     receipt = _receipt(transfer, payment.provider, verdict, payment_id=payment.id, now=now)
     await payments.add(session, receipt)
-    await _credit(session, payment, attempt, receipt, verdict, actor=actor, now=now)
+    credited = Credit(receipt=receipt, amount=receipt.amount, verdict=verdict)
+    await credit(session, payment, attempt, credited, actor=actor, now=now)
     return receipt
 
 
@@ -77,9 +98,18 @@ async def record_unmatched(
     )
     if any(_is_same(receipt, transfer) for receipt in known):
         return None
-    verdict = Verdict(0, Disposition.UNMATCHED, None, settles=False)
+    verdict = Verdict(0, Disposition.UNMATCHED, ExceptionCode.UNMATCHED, settles=False)
     receipt = _receipt(transfer, provider, verdict, payment_id=None, now=now)
     await payments.add(session, receipt)
+    await raise_exception(
+        session,
+        None,
+        ExceptionCode.UNMATCHED,
+        amount=receipt.amount,
+        held=receipt.amount,
+        receipt=receipt,
+        now=now,
+    )
     return receipt
 
 
@@ -111,37 +141,39 @@ def _receipt(
     )
 
 
-async def _credit(
+async def credit(
     session: Session,
     payment: Payment,
     attempt: PaymentAttempt,
-    receipt: Receipt,
-    verdict: Verdict,
+    credited: Credit,
     *,
     actor: Actor,
     now: datetime,
 ) -> None:
+    """Count money for a payment that the caller has locked, and tell what it changes."""
+    verdict = credited.verdict
     from_status = payment.status
-    payment.amount_received += receipt.amount
+    payment.amount_received += credited.amount
     payment.amount_applied += verdict.amount_applied
     if verdict.settles:
         payment.advance(PaymentStatus.PAID)
         payment.paid_at = payment.closed_at = now
-        payment.next_check_at = now + WATCH_INTERVALS[0]
+        # Money from elsewhere leaves the link open: then it must be closed, the sooner the better.
+        payment.next_check_at = now if credited.reallocation else now + WATCH_INTERVALS[0]
         payment.checks = 0
         await _close_attempts(session, payment, attempt, now=now)
-        await _resolve(session, payment, ExceptionCode.UNDERPAID, "topped_up", now=now)
-    exception = _exception(payment, receipt, verdict, now=now)
-    if exception is not None:
-        await payments.add(session, exception)
+        await _end_underpaid(session, payment, actor=actor, now=now)
+    exception = await _raise(session, payment, credited, now=now)
     change = Change(
         event_type=_event_type(verdict),
         actor=actor,
         from_status=from_status,
-        amount=receipt.amount,
-        reason=exception.code if exception else None,
-        receipt=receipt,
+        amount=credited.amount,
+        reason=credited.reason or (exception.code if exception else None),
+        # The receipt of moved money tells how it was judged elsewhere.
+        receipt=None if credited.reallocation else credited.receipt,
         exception=exception,
+        reallocation=credited.reallocation,
     )
     await announce(session, payment, attempt, change, now=now)
 
@@ -168,34 +200,38 @@ def _event_type(verdict: Verdict) -> str:
     return "payment.receipt" if verdict.amount_applied else "payment.exception"
 
 
-def _exception(
-    payment: Payment, receipt: Receipt, verdict: Verdict, *, now: datetime
+async def _raise(
+    session: Session, payment: Payment, credited: Credit, *, now: datetime
 ) -> MoneyException | None:
-    if verdict.exception is None:
+    code, rest = credited.verdict.exception, credited.amount - credited.verdict.amount_applied
+    if code is None:
         return None
-    missing = payment.amount - payment.amount_applied
-    amount = (
-        missing
-        if verdict.exception is ExceptionCode.UNDERPAID
-        else (receipt.amount - verdict.amount_applied)
-    )
-    return MoneyException(
-        id=new_id("exc", now),
-        payment_id=payment.id,
-        receipt_id=receipt.id,
-        code=verdict.exception,
-        amount=amount,
-        raised_at=now,
+    underpaid = code is ExceptionCode.UNDERPAID
+    return await raise_exception(
+        session,
+        payment,
+        code,
+        amount=payment.amount - payment.amount_applied if underpaid else rest,
+        held=credited.amount if underpaid else rest,
+        receipt=credited.receipt,
+        in_time=_in_time(payment, credited.receipt) if code is ExceptionCode.LATE else None,
+        now=now,
     )
 
 
-async def _resolve(
-    session: Session, payment: Payment, code: ExceptionCode, resolution: str, *, now: datetime
+def _in_time(payment: Payment, receipt: Receipt) -> bool:
+    assert payment.closed_at is not None, "only a closed payment is late for money"
+    return was_in_time(
+        receipt.occurred_at, expires_at=payment.expires_at, closed_at=payment.closed_at
+    )
+
+
+async def _end_underpaid(
+    session: Session, payment: Payment, *, actor: Actor, now: datetime
 ) -> None:
     for exception in await payments.list_open_exceptions(session, [payment.id]):
-        if exception.code == code:
-            exception.resolved_at = now
-            exception.resolution = resolution
+        if exception.code == ExceptionCode.UNDERPAID:
+            mark_resolved(exception, Outcome.TOPPED_UP, actor=actor, now=now)
 
 
 async def _raise_mismatch(
@@ -203,6 +239,7 @@ async def _raise_mismatch(
     payment: Payment,
     attempt: PaymentAttempt,
     transfer: Transfer,
+    contradicted: Receipt,
     *,
     actor: Actor,
     now: datetime,
@@ -210,14 +247,15 @@ async def _raise_mismatch(
     open_already = await payments.list_open_exceptions(session, [payment.id])
     if any(known.code == ExceptionCode.PROVIDER_MISMATCH for known in open_already):
         return
-    exception = MoneyException(
-        id=new_id("exc", now),
-        payment_id=payment.id,
-        code=ExceptionCode.PROVIDER_MISMATCH,
+    exception = await raise_exception(
+        session,
+        payment,
+        ExceptionCode.PROVIDER_MISMATCH,
         amount=transfer.money.amount,
-        raised_at=now,
+        held=0,  # which report is true is not known, so no money is counted
+        receipt=contradicted,
+        now=now,
     )
-    await payments.add(session, exception)
     change = Change(
         event_type="payment.exception",
         actor=actor,

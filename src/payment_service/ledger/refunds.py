@@ -1,25 +1,83 @@
-"""Records what became of a payout, on the refund and on its payment."""
+"""Promises refunds, and records what became of their payouts, on the refund and on its payment."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from payment_service.domain.audit import Actor
-from payment_service.domain.ids import new_id
+from payment_service.domain.errors import (
+    RefundDestinationRequired,
+    RefundExceedsAvailable,
+    RefundNotSupported,
+)
 from payment_service.domain.payment import SETTLED, PaymentStatus, status_after_refunds
 from payment_service.domain.receipt import ExceptionCode
 from payment_service.domain.refund import (
+    BankAccount,
+    DestinationType,
     RefundFailureReason,
     RefundPendingReason,
     RefundReason,
     RefundStatus,
+    check_refundable,
 )
 from payment_service.ledger.changes import Change, announce
+from payment_service.ledger.exceptions import raise_exception, reopen
+from payment_service.providers.provider import Capabilities
 from payment_service.storage import payments, refunds
 from payment_service.storage.database import Session
-from payment_service.storage.models import MoneyException, Payment, Refund
+from payment_service.storage.models import MoneyException, Payment, Receipt, Refund
 
 WATCH_SUCCEEDED = timedelta(days=7)
 """How long a succeeded payout is looked at: a bank may send it back days later."""
 WATCH_INTERVAL = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A refund that is to be made; without a destination it goes to the account that paid."""
+
+    refund_id: str
+    amount: int  # minor units
+    reason: RefundReason
+    reference: str | None = None
+    destination: BankAccount | None = None
+    transfer: Receipt | None = None  # the one that is given back, if it is one
+
+
+async def reserve(
+    session: Session,
+    capabilities: Capabilities,
+    payment: Payment,
+    promise: Promise,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> Refund:
+    """Reserve the amount of a payment that the caller has locked; `pay_out_refund` pays it out.
+
+    Raises:
+        RefundNotSupported: The provider cannot pay out here.
+        RefundExceedsAvailable: The amount is more than what is left.
+        RefundDestinationRequired: It is not known who paid.
+    """
+    if not capabilities.refunds:
+        raise RefundNotSupported("Payouts are not configured for this payment's provider.")
+    check_refundable(
+        received=payment.amount_received,
+        refunded=payment.amount_refunded,
+        reserved=payment.amount_reserved,
+        wanted=promise.amount,
+    )
+    account = promise.destination or await _find_source(session, payment, promise.transfer)
+    if not await refunds.reserve(session, payment.id, promise.amount):
+        raise RefundExceedsAvailable(payment.amount_refundable)
+    await session.refresh(payment)
+    refund = _new_refund(payment, promise, account, now=now)
+    await payments.add(session, refund)
+    await _announce(
+        session, payment, refund, "refund.created", actor, reason=refund.reason, now=now
+    )
+    return refund
 
 
 async def keep_pending(
@@ -62,29 +120,42 @@ async def fail(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Give the reserve back."""
+    """Give the reserve back; what the refund was to resolve is open again."""
     assert refund.status == RefundStatus.PENDING
     _end(refund, reason, now=now)
     payment.amount_reserved -= refund.amount
-    await _announce(session, payment, refund, "refund.failed", actor, reason=reason, now=now)
+    exception = await reopen(session, refund)
+    await _announce(
+        session,
+        payment,
+        refund,
+        "refund.failed",
+        actor,
+        reason=reason,
+        exception=exception,
+        now=now,
+    )
 
 
 async def take_back(
     session: Session, payment: Payment, refund: Refund, *, actor: Actor, now: datetime
 ) -> None:
-    """Undo a refund that had succeeded: the bank returned the money, which is ours again."""
+    """Undo a refund that had succeeded: the bank returned the money, which is ours again.
+
+    It is one question what to do with it: the one that the refund was to resolve, or a new one.
+    """
     assert refund.status == RefundStatus.SUCCEEDED
     _end(refund, RefundFailureReason.RETURNED, now=now)
     payment.amount_refunded -= refund.amount
-    exception = MoneyException(
-        id=new_id("exc", now),
-        payment_id=payment.id,
-        refund_id=refund.id,
-        code=ExceptionCode.REFUND_RETURNED,
+    exception = await reopen(session, refund) or await raise_exception(
+        session,
+        payment,
+        ExceptionCode.REFUND_RETURNED,
         amount=refund.amount,
-        raised_at=now,
+        held=refund.amount,
+        refund=refund,
+        now=now,
     )
-    await payments.add(session, exception)
     await _announce(
         session,
         payment,
@@ -111,15 +182,15 @@ async def _follow_status(
 ) -> None:
     """Move a settled payment to the status that its refunds give it.
 
-    Giving back what was paid too much does not make a payment refunded: such refunds count against
-    the excess first. An expired payment whose late money is refunded stays expired.
+    Giving back what was paid too much, or twice, does not make a payment refunded: such refunds
+    count against the excess first. An expired payment whose late money is refunded stays expired.
     """
     current = PaymentStatus(payment.status)
     if current not in SETTLED:
         return
     await session.flush()
-    excess_refunded = await refunds.sum_succeeded(session, payment.id, RefundReason.OVERPAID)
-    of_the_price = payment.amount_refunded - min(payment.amount_unapplied, excess_refunded)
+    excess = await refunds.sum_of_excess(session, [payment.id], [RefundStatus.SUCCEEDED])
+    of_the_price = payment.amount_refunded - min(payment.amount_unapplied, excess[payment.id])
     target = status_after_refunds(
         amount_applied=payment.amount_applied, amount_refunded=of_the_price
     )
@@ -128,6 +199,43 @@ async def _follow_status(
     payment.advance(target)
     await _announce(
         session, payment, refund, f"payment.{target}", actor, from_status=current, now=now
+    )
+
+
+async def _find_source(session: Session, payment: Payment, transfer: Receipt | None) -> BankAccount:
+    """Find the account that paid, if the provider told it in a form that can be paid back to."""
+    transfers = [transfer] if transfer else await payments.list_receipts(session, payment.id)
+    for receipt in transfers:
+        if receipt.payer_bank_bin and receipt.payer_account_number:
+            return BankAccount(
+                receipt.payer_bank_bin, receipt.payer_account_number, receipt.payer_account_name
+            )
+    raise RefundDestinationRequired("The provider did not tell which account paid.")
+
+
+def _new_refund(
+    payment: Payment, promise: Promise, account: BankAccount, *, now: datetime
+) -> Refund:
+    source = promise.destination is None
+    return Refund(
+        id=promise.refund_id,
+        payment_id=payment.id,
+        tenant_id=payment.tenant_id,
+        status=RefundStatus.PENDING,
+        pending_reason=RefundPendingReason.PROCESSING,
+        amount=promise.amount,
+        currency=payment.currency,
+        reason=promise.reason,
+        reference=promise.reference,
+        destination_type=DestinationType.SOURCE if source else DestinationType.BANK_ACCOUNT,
+        bank_bin=account.bank_bin,
+        account_number=account.account_number,
+        account_name=account.account_name,
+        payout_number=1,
+        created_at=now,
+        updated_at=now,
+        next_check_at=now,
+        checks=0,
     )
 
 

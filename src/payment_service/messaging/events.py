@@ -11,7 +11,14 @@ from msgspec import UNSET, UnsetType
 from generated.webhook_schemas.dead_letters import v1 as dead_letters_v1
 from generated.webhook_schemas.events import v1 as events_v1
 from generated.webhook_schemas.received import v1 as received_v1
-from payment_service.storage.models import MoneyException, Payment, PaymentAttempt, Receipt, Refund
+from payment_service.storage.models import (
+    MoneyException,
+    Payment,
+    PaymentAttempt,
+    Reallocation,
+    Receipt,
+    Refund,
+)
 
 SOURCE = "/payment-service"
 EVENTS_SCHEMA = "urn:payment-service:schemas:events:v1"
@@ -29,6 +36,7 @@ def payment_event(
     refund: Refund | None = None,
     receipt: Receipt | None = None,
     exception: MoneyException | None = None,
+    reallocation: Reallocation | None = None,
 ) -> bytes:
     """Tell what happened to a payment, as `webhook-schemas/events/v1.json` says."""
     event = events_v1.PaymentEventV1(
@@ -48,6 +56,7 @@ def payment_event(
             refund=UNSET if refund is None else _refund(refund),
             receipt=UNSET if receipt is None else _receipt(receipt),
             exception=UNSET if exception is None else _exception(exception),
+            reallocation=UNSET if reallocation is None else _reallocation(reallocation),
         ),
     )
     return _encode(event)
@@ -133,7 +142,34 @@ def _receipt(receipt: Receipt) -> events_v1.ReceiptV1:
 
 def _exception(exception: MoneyException) -> events_v1.ExceptionV1:
     return events_v1.ExceptionV1(
-        code=events_v1.ExceptionCodeV1(exception.code), amount=exception.amount
+        exception_id=exception.id,
+        code=events_v1.ExceptionCodeV1(exception.code),
+        amount=exception.amount,
+        in_time=UNSET if exception.in_time is None else exception.in_time,
+        resolution=_resolution(exception),
+    )
+
+
+def _resolution(exception: MoneyException) -> events_v1.ResolutionV1 | UnsetType:
+    if exception.resolved_at is None or exception.resolution is None:
+        return UNSET
+    amount = exception.resolution_amount
+    return events_v1.ResolutionV1(
+        outcome=events_v1.OutcomeV1(exception.resolution),
+        amount=UNSET if amount is None else amount,
+        refund_id=_given(exception.resolution_refund_id),
+        payment_id=_given(exception.resolution_payment_id),
+        resolved_at=exception.resolved_at,
+    )
+
+
+def _reallocation(reallocation: Reallocation) -> events_v1.ReallocationV1:
+    return events_v1.ReallocationV1(
+        exception_id=reallocation.exception_id,
+        receipt_id=reallocation.receipt_id,
+        from_payment_id=_given(reallocation.from_payment_id),
+        to_payment_id=reallocation.to_payment_id,
+        amount=reallocation.amount,
     )
 
 

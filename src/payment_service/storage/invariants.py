@@ -37,13 +37,29 @@ QUERIES: dict[str, str] = {
         SELECT p.id FROM payments p WHERE p.id IN :payments
            AND (p.amount_refunded + p.amount_reserved > p.amount_received
                 OR p.amount_refunded < 0 OR p.amount_reserved < 0)""",
-    "received is not the sum of the receipts": """
+    "received is not the receipts, plus what moved in, minus what moved out": """
         SELECT p.id FROM payments p WHERE p.id IN :payments AND p.amount_received <> (
-            SELECT COALESCE(SUM(r.amount), 0) FROM receipts r WHERE r.payment_id = p.id)""",
-    "applied is not the sum of what receipts applied": """
+            SELECT COALESCE(SUM(r.amount), 0) FROM receipts r WHERE r.payment_id = p.id) + (
+            SELECT COALESCE(SUM(m.amount), 0) FROM reallocations m
+             WHERE m.to_payment_id = p.id) - (
+            SELECT COALESCE(SUM(m.amount), 0) FROM reallocations m
+             WHERE m.from_payment_id = p.id)""",
+    "applied is not what receipts and moves applied, minus what moves released": """
         SELECT p.id FROM payments p WHERE p.id IN :payments AND p.amount_applied <> (
             SELECT COALESCE(SUM(r.amount_applied), 0) FROM receipts r
-             WHERE r.payment_id = p.id)""",
+             WHERE r.payment_id = p.id) + (
+            SELECT COALESCE(SUM(m.amount_applied), 0) FROM reallocations m
+             WHERE m.to_payment_id = p.id) - (
+            SELECT COALESCE(SUM(m.amount_released), 0) FROM reallocations m
+             WHERE m.from_payment_id = p.id)""",
+    "more of a transfer moved out of a payment than came to it": """
+        SELECT o.from_payment_id FROM reallocations o JOIN receipts r ON r.id = o.receipt_id
+         WHERE o.from_payment_id IN :payments
+         GROUP BY o.receipt_id, o.from_payment_id, r.payment_id, r.amount
+        HAVING SUM(o.amount) > (
+            CASE WHEN o.from_payment_id = r.payment_id THEN r.amount ELSE 0 END) + (
+            SELECT COALESCE(SUM(i.amount), 0) FROM reallocations i
+             WHERE i.receipt_id = o.receipt_id AND i.to_payment_id = o.from_payment_id)""",
     "refunded is not the sum of the succeeded refunds": """
         SELECT p.id FROM payments p WHERE p.id IN :payments AND p.amount_refunded <> (
             SELECT COALESCE(SUM(r.amount), 0) FROM refunds r
@@ -77,15 +93,36 @@ QUERIES: dict[str, str] = {
         SELECT r.payment_id FROM receipts r WHERE r.payment_id IN :payments
            AND r.disposition IN ('late', 'excess') AND NOT EXISTS (
             SELECT 1 FROM money_exceptions e
-             WHERE e.payment_id = r.payment_id AND e.receipt_id = r.id)""",
+             WHERE e.payment_id = r.payment_id AND e.receipt_id = r.id)
+        UNION ALL SELECT p.id FROM payments p WHERE p.id IN :payments
+           AND p.status IN ('failed', 'expired') AND p.amount_received > 0 AND NOT EXISTS (
+            SELECT 1 FROM money_exceptions e
+             WHERE e.payment_id = p.id AND e.code IN ('underpaid', 'late'))""",
     "a returned refund that nobody was asked about": """
         SELECT f.payment_id FROM refunds f WHERE f.payment_id IN :payments
            AND f.status = 'failed' AND f.succeeded_at IS NOT NULL AND NOT EXISTS (
-            SELECT 1 FROM money_exceptions e
-             WHERE e.payment_id = f.payment_id AND e.refund_id = f.id)""",
+            SELECT 1 FROM audit_log a JOIN money_exceptions e ON e.id = a.exception_id
+             WHERE a.payment_id = f.payment_id AND a.refund_id = f.id
+               AND a.action = 'refund.failed' AND e.payment_id = f.payment_id)""",
     "a question about money is closed without an answer": """
         SELECT e.payment_id FROM money_exceptions e WHERE e.payment_id IN :payments
            AND e.resolved_at IS NOT NULL AND e.resolution IS NULL""",
+    "an exception was applied and no money moved, or the other way round": """
+        SELECT e.payment_id FROM money_exceptions e
+         WHERE e.payment_id IN :payments AND e.resolution = 'applied' AND NOT EXISTS (
+            SELECT 1 FROM reallocations m WHERE m.exception_id = e.id
+               AND m.from_payment_id = e.payment_id)
+        UNION ALL SELECT m.to_payment_id FROM reallocations m
+         WHERE m.to_payment_id IN :payments AND NOT EXISTS (
+            SELECT 1 FROM money_exceptions e
+             WHERE e.id = m.exception_id AND e.resolution = 'applied'
+               AND e.resolution_payment_id = m.to_payment_id
+               AND e.resolution_amount = m.amount)""",
+    "an exception was refunded by a refund that is none, or failed": """
+        SELECT e.payment_id FROM money_exceptions e WHERE e.payment_id IN :payments
+           AND (COALESCE(e.resolution, '') = 'refunded') <> EXISTS (
+            SELECT 1 FROM refunds f WHERE f.id = e.resolution_refund_id
+               AND f.payment_id = e.payment_id AND f.status <> 'failed')""",
     # --- statuses -----------------------------------------------------------------------------
     "settled without the money, or the money without being settled": """
         SELECT p.id FROM payments p WHERE p.id IN :payments
@@ -163,6 +200,13 @@ QUERIES: dict[str, str] = {
         SELECT id FROM refunds WHERE next_check_at < :overdue AND status = 'pending'""",
     "a refund, to be watched, and not looked at": """
         SELECT id FROM refunds WHERE next_check_at < :watch_overdue AND status <> 'pending'""",
+    "nobody's money, and no operator was asked, or more of it moved than came": """
+        SELECT r.id FROM receipts r WHERE r.payment_id IS NULL AND (NOT EXISTS (
+            SELECT 1 FROM money_exceptions e
+             WHERE e.receipt_id = r.id AND e.code = 'unmatched')
+            OR r.amount < (
+            SELECT COALESCE(SUM(m.amount), 0) FROM reallocations m
+             WHERE m.receipt_id = r.id AND m.from_payment_id IS NULL))""",
     "a webhook is not applied": """
         SELECT id FROM webhook_events WHERE status = 'received'
            AND (next_check_at IS NULL OR next_check_at < :overdue)""",

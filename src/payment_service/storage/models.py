@@ -1,8 +1,8 @@
 """The schema: every table of the service.
 
 Rows are the entities; the rules live in `domain`. `Payment.advance` is the only way a status
-changes. Receipts and the audit log are append-only: the application's database user needs no right
-to change or delete them (docs/database.md).
+changes. Receipts, reallocations and the audit log are append-only: the application's database user
+needs no right to change or delete them (docs/database.md).
 """
 
 from datetime import datetime
@@ -16,42 +16,32 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from payment_service.domain import payment as payment_rules
-from payment_service.domain.payment import PaymentStatus
+from payment_service.domain.payment import CLOSED_UNPAID, PaymentStatus
 from payment_service.domain.refund import RefundStatus
+from payment_service.storage.exception_tables import MoneyException, Reallocation
+from payment_service.storage.schema import TABLE_OPTIONS, Base, Id
 from payment_service.storage.types import BigId, Payload, UtcDateTime, ascii_key
 
-TABLE_OPTIONS = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-    "mariadb_engine": "InnoDB",
-    "mariadb_charset": "utf8mb4",
-    "mariadb_collate": "utf8mb4_bin",
-    "sqlite_autoincrement": True,  # never give a deleted row's number to another
-}
-
-Id = ascii_key(32)
-
-
-class Base(DeclarativeBase):
-    """What all tables share."""
-
-    # No name for primary keys: MySQL ignores it with a warning that costs a round trip.
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        }
-    )
+__all__ = [
+    "AuditEntry",
+    "Base",
+    "IdempotencyKey",
+    "Lease",
+    "MoneyException",
+    "OutboxEvent",
+    "Payment",
+    "PaymentAttempt",
+    "Reallocation",
+    "Receipt",
+    "Refund",
+    "WebhookEvent",
+]
 
 
 class Payment(Base):
@@ -115,8 +105,18 @@ class Payment(Base):
 
     @property
     def amount_unapplied(self) -> int:
-        """Received, but not part of the asked amount, refunds of it not counted."""
+        """Received, but it does not pay what was asked; refunds of it are not counted.
+
+        Of a payment that ended unpaid that is all: what had been applied pays nothing any more.
+        """
+        if self.status in CLOSED_UNPAID:
+            return self.amount_received
         return self.amount_received - self.amount_applied
+
+    @property
+    def amount_refundable(self) -> int:
+        """Received and not promised to anybody yet."""
+        return self.amount_received - self.amount_refunded - self.amount_reserved
 
     @property
     def is_reserved(self) -> bool:
@@ -203,24 +203,6 @@ class Receipt(Base):
         Index(None, "bank_reference"),  # what a payer can tell support
         TABLE_OPTIONS,
     )
-
-
-class MoneyException(Base):
-    """An open question about money, until somebody decides."""
-
-    __tablename__ = "money_exceptions"
-
-    id: Mapped[str] = mapped_column(Id, primary_key=True)
-    payment_id: Mapped[str | None] = mapped_column(Id, ForeignKey("payments.id"))
-    receipt_id: Mapped[str | None] = mapped_column(Id, ForeignKey("receipts.id"))
-    refund_id: Mapped[str | None] = mapped_column(Id, ForeignKey("refunds.id"))
-    code: Mapped[str] = mapped_column(ascii_key(32))
-    amount: Mapped[int] = mapped_column(BigInteger)
-    raised_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    resolution: Mapped[str | None] = mapped_column(ascii_key(32))
-
-    __table_args__ = (Index(None, "payment_id"), Index(None, "resolved_at"), TABLE_OPTIONS)
 
 
 class Refund(Base):
@@ -368,6 +350,7 @@ class AuditEntry(Base):
     version: Mapped[int] = mapped_column(Integer)  # of the payment, after the change
     amount: Mapped[int | None] = mapped_column(BigInteger)
     refund_id: Mapped[str | None] = mapped_column(Id)
+    exception_id: Mapped[str | None] = mapped_column(Id)
     reason: Mapped[str | None] = mapped_column(String(255))
     request_id: Mapped[str | None] = mapped_column(ascii_key(64))
     webhook_id: Mapped[str | None] = mapped_column(Id)  # that an operator has replayed

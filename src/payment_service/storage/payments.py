@@ -6,7 +6,7 @@ get_* raises NotFound, find_* returns None, lock_* holds the row until the trans
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
@@ -18,6 +18,7 @@ from payment_service.storage.models import (
     MoneyException,
     Payment,
     PaymentAttempt,
+    Reallocation,
     Receipt,
 )
 
@@ -63,6 +64,35 @@ async def lock_payment(
     if payment is None or (tenant_id is not None and payment.tenant_id != tenant_id):
         raise NotFound("There is no such payment.")
     return payment
+
+
+async def lock_payments(
+    session: Session, *payment_ids: str | None, tenant_id: str | None
+) -> dict[str, Payment]:
+    """Hold several payments, in the order of their ids: everybody locks in that order."""
+    ids = sorted({payment_id for payment_id in payment_ids if payment_id is not None})
+    return {each: await lock_payment(session, each, tenant_id=tenant_id) for each in ids}
+
+
+async def move_out(session: Session, payment_id: str, *, amount: int, released: int) -> bool:
+    """Take `amount` out of a payment, if that much is neither refunded nor reserved.
+
+    `released` is how much of it had been applied. One guarded UPDATE, as for refunds.
+    """
+    done = await session.execute(
+        update(Payment)
+        .where(
+            Payment.id == payment_id,
+            Payment.amount_received - Payment.amount_refunded - Payment.amount_reserved >= amount,
+            Payment.amount_applied >= released,
+        )
+        .values(
+            amount_received=Payment.amount_received - amount,
+            amount_applied=Payment.amount_applied - released,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]  # a CursorResult, which has it
 
 
 async def find_live_by_order(
@@ -197,10 +227,11 @@ async def list_receipts_of_transfer(
 
 
 async def list_receipts(session: Session, payment_id: str) -> Sequence[Receipt]:
-    """List the transfers to a payment, oldest first."""
+    """List the transfers whose money came to a payment, oldest first."""
+    moved_in = select(Reallocation.receipt_id).where(Reallocation.to_payment_id == payment_id)
     query = (
         select(Receipt)
-        .where(Receipt.payment_id == payment_id)
+        .where((Receipt.payment_id == payment_id) | Receipt.id.in_(moved_in))
         .order_by(Receipt.recorded_at, Receipt.id)
     )
     return (await session.scalars(query)).all()

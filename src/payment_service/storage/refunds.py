@@ -1,12 +1,12 @@
 """Queries about refunds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select, update
 
 from payment_service.domain.errors import NotFound
-from payment_service.domain.refund import RefundStatus
+from payment_service.domain.refund import EXCESS_REASONS, RefundStatus
 from payment_service.storage.database import Session
 from payment_service.storage.models import Payment, Refund
 
@@ -81,13 +81,17 @@ async def list_due(session: Session, *, now: datetime, limit: int) -> Sequence[s
     return (await session.scalars(query)).all()
 
 
-async def sum_succeeded(session: Session, payment_id: str, reason: str) -> int:
-    """Add up the succeeded refunds of a payment that were made for one reason (minor units)."""
-    total = await session.scalar(
-        select(func.sum(Refund.amount)).where(
-            Refund.payment_id == payment_id,
-            Refund.reason == reason,
-            Refund.status == RefundStatus.SUCCEEDED,
+async def sum_of_excess(
+    session: Session, payment_ids: Collection[str], statuses: Collection[RefundStatus]
+) -> dict[str, int]:
+    """Add up the refunds of each payment that give back what was paid too much (minor units)."""
+    rows = await session.execute(
+        select(Refund.payment_id, func.sum(Refund.amount))
+        .where(
+            Refund.payment_id.in_(payment_ids),
+            Refund.reason.in_(EXCESS_REASONS),
+            Refund.status.in_(statuses),
         )
+        .group_by(Refund.payment_id)
     )
-    return int(total or 0)
+    return dict.fromkeys(payment_ids, 0) | {payment_id: int(total) for payment_id, total in rows}

@@ -220,7 +220,13 @@ class Metrics:
             currency=currencies,
         )
         self.exceptions_open = self._gauge(
-            "payments_exceptions_open", "Money that a person must look at: open exceptions."
+            "payments_exceptions_open",
+            "Money that a person must look at: open exceptions, as the active scheduler counts "
+            "them each minute.",
+        )
+        self.exceptions_age = self._gauge(
+            "payments_exceptions_oldest_age_seconds",
+            "Age of the exception that has been open longest, in seconds.",
         )
 
     def _add_outbox(self, topics: Sequence[str]) -> None:

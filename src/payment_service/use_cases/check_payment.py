@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.clock import Clock
-from payment_service.domain.payment import PaymentStatus
+from payment_service.domain.payment import SETTLED, PaymentStatus
 from payment_service.ledger.observations import CANCELED, EXPIRED, Verdict, record_observation
 from payment_service.ledger.receipts import WATCH_CLOSED, WATCH_INTERVALS
 from payment_service.providers.provider import (
@@ -38,6 +38,7 @@ OVERDUE_CALLS = 2
 class _Due:
     order_code: int
     is_overdue: bool  # pending, and its time is up
+    is_settled: bool  # its link should take no more money
     is_last: bool  # closed, and watched for long enough
 
 
@@ -67,8 +68,9 @@ async def check_payment(
         payment.checks += 1
         attempt = await payments.get_latest_attempt(session, payment_id)
         overdue = payment.status == PaymentStatus.PENDING and now >= payment.expires_at
+        settled = PaymentStatus(payment.status) in SETTLED
         last = payment.closed_at is not None and now >= payment.closed_at + WATCH_CLOSED
-        return _Due(attempt.order_code, overdue, last)
+        return _Due(attempt.order_code, overdue, settled, last)
 
     due = await database.transact("check_payment.take", take)
     if due is None:
@@ -96,14 +98,21 @@ async def check_payment(
 
 
 async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment:
-    """Ask about the link, closing it first when its time is up."""
+    """Ask about the link, closing it first when its time is up.
+
+    Money that was applied from elsewhere settles a payment and leaves its link open: it is closed,
+    so that nobody pays twice.
+    """
     try:
         if due.is_overdue:
             return await provider.cancel_payment(due.order_code, "expired")
-        return await provider.get_payment(due.order_code)
+        seen = await provider.get_payment(due.order_code)
+        if due.is_settled and seen.state is CheckoutState.OPEN:
+            seen = await provider.cancel_payment(due.order_code, "paid otherwise")
     except UnknownReference as error:
         # It made the link itself. That it cannot find it now says nothing about the money on it.
         raise OutcomeUnknown("the provider does not find the link") from error
+    return seen
 
 
 def _verdict(due: _Due, seen: ProviderPayment) -> Verdict:

@@ -16,7 +16,15 @@ from payment_service.domain.idempotency import RenderError
 from payment_service.domain.quota import Quota
 from payment_service.providers import deadline
 from payment_service.providers.provider import PaymentProvider, ProviderError
-from payment_service.storage import idempotency, leases, outbox, payments, refunds, webhooks
+from payment_service.storage import (
+    exceptions,
+    idempotency,
+    leases,
+    outbox,
+    payments,
+    refunds,
+    webhooks,
+)
 from payment_service.storage.database import Database, Session
 from payment_service.telemetry.logging import bound, get_logger
 from payment_service.telemetry.metrics import Metrics
@@ -229,6 +237,12 @@ class Scheduler:
             lambda session: payments.find_oldest_due(session, now=at)
         )
         self._metrics.checks_age.set((at - oldest).total_seconds() if oldest else 0.0)
+        await self._count_exceptions(at)
+
+    async def _count_exceptions(self, at: datetime) -> None:
+        count, oldest = await self._database.read(exceptions.backlog)
+        self._metrics.exceptions_open.set(count)
+        self._metrics.exceptions_age.set((at - oldest).total_seconds() if oldest else 0.0)
 
     async def _release(self) -> None:
         try:

@@ -37,11 +37,11 @@ class Refunds:
 
 def build(
     contract: Contract, security: routes.SecurityApi, payments: routes.PaymentsApi,
-    webhooks: routes.WebhooksApi, hooks: Hooks,
+    exceptions: routes.ExceptionsApi, webhooks: routes.WebhooksApi, hooks: Hooks,
 ) -> None:
     routes.build_routes(
-        contract, security=security, payments=payments, refunds=Refunds(), webhooks=webhooks,
-        system=System(), hooks=hooks,
+        contract, security=security, payments=payments, refunds=Refunds(), exceptions=exceptions,
+        webhooks=webhooks, system=System(), hooks=hooks,
     )
 """
 BROKEN = {

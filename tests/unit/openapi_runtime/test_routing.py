@@ -10,6 +10,7 @@ from openapi_runtime.routing import HandlersMismatch
 from openapi_runtime.validation import Contract, UnplannedOperation
 from tests.contract.stub_service import (
     DOCUMENT,
+    Exceptions,
     Payments,
     Refunds,
     Security,
@@ -27,6 +28,7 @@ def _build(**changes):
         "security": Security(),
         "payments": Payments(stub),
         "refunds": Refunds(stub),
+        "exceptions": Exceptions(stub),
         "webhooks": Webhooks(stub),
         "system": System(stub),
         "hooks": make_hooks(),

@@ -85,6 +85,7 @@ def test_all_counters_start_at_zero(metrics: Metrics):
          {"topic": "payments.events.v1", "reason": "unavailable"}),
         ("payments_dead_letters_total", {}),
         ("payments_exceptions_open", {}),
+        ("payments_exceptions_oldest_age_seconds", {}),
         ("payments_outbox_pending", {}),
         ("payments_outbox_oldest_age_seconds", {}),
         ("payments_audit_violations", {"invariant": "a rule"}),
