@@ -10,7 +10,7 @@ from payment_service.providers.circuit_breaker import OPEN_SECONDS_MAX
 from payment_service.providers.guard import Guard
 from payment_service.providers.payos import adapter
 from payment_service.workers import scheduler
-from tests.support.service import Harness
+from tests.support.service import Harness, order
 from tests.support.simulator import Simulator
 from tests.support.ticking import Ticking
 
@@ -123,6 +123,22 @@ async def test_late_money_is_found_for_two_days_and_then_nothing_is_asked(
     assert [entry["code"] for entry in seen["exceptions"]] == ["late"]
     assert (await service.get(silent["payment_id"]))["amounts"]["received"] == 0
     assert calls(service) == watched
+
+
+async def test_payment_that_never_had_a_link_is_not_asked_about_for_ever(
+    service: Harness, simulator: Simulator
+) -> None:
+    path = "/v2/payment-requests"
+    simulator.fault("code_before", path=path, method="POST", code="20", description="amount")
+    refused = await service.request("POST", "/v1/payments", order())
+    assert refused.status_code == 422, refused.text
+
+    for _ in range(5):
+        await service.advance(DAY_SECONDS)
+    asked = calls(service)
+    await service.advance(DAY_SECONDS)
+
+    assert calls(service) == asked
 
 
 async def test_second_transfer_to_a_paid_link_is_found_without_a_webhook(

@@ -162,3 +162,21 @@ async def test_lost_answer_of_a_payout_never_pays_twice(
     assert len(payouts) == 1
     seen = (await service.request("GET", f"{path}/{made['refund_id']}")).json()
     assert seen["status"] == "succeeded"
+
+
+async def test_money_that_settles_after_some_was_given_back_does_not_hide_the_refund(
+    service: Harness, simulator: Simulator
+) -> None:
+    payment = await service.create(100)
+    path = f"/v1/payments/{payment['payment_id']}/refunds"
+    simulator.pay(payment["provider_reference"], 40)
+    await service.deliver(simulator.webhook(payment["provider_reference"]))
+    await service.request("POST", path, refund(40))
+    await paid_out(service)
+
+    simulator.pay(payment["provider_reference"], 60)
+    await service.deliver(simulator.webhook(payment["provider_reference"]))
+
+    settled = await service.get(payment["payment_id"])
+    assert (settled["status"], settled["amounts"]["refunded"]) == ("partially_refunded", 40)
+    assert settled["amounts"]["received"] == 100

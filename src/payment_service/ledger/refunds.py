@@ -108,7 +108,7 @@ async def succeed(
     payment.amount_reserved -= refund.amount
     payment.amount_refunded += refund.amount
     await _announce(session, payment, refund, "refund.succeeded", actor, now=now)
-    await _follow_status(session, payment, refund, actor=actor, now=now)
+    await follow_status(session, payment, refund, actor=actor, now=now)
 
 
 async def fail(
@@ -166,24 +166,18 @@ async def take_back(
         exception=exception,
         now=now,
     )
-    await _follow_status(session, payment, refund, actor=actor, now=now)
+    await follow_status(session, payment, refund, actor=actor, now=now)
 
 
-def _end(refund: Refund, reason: RefundFailureReason, *, now: datetime) -> None:
-    refund.status = RefundStatus.FAILED
-    refund.failure_reason = reason
-    refund.pending_reason = None
-    refund.next_check_at = None
-    refund.updated_at = now
-
-
-async def _follow_status(
-    session: Session, payment: Payment, refund: Refund, *, actor: Actor, now: datetime
+async def follow_status(
+    session: Session, payment: Payment, refund: Refund | None, *, actor: Actor, now: datetime
 ) -> None:
     """Move a settled payment to the status that its refunds give it.
 
     Giving back what was paid too much, or twice, does not make a payment refunded: such refunds
     count against the excess first. An expired payment whose late money is refunded stays expired.
+    `refund` is None when it is money that settled the payment, after some of it had been given back
+    already.
     """
     current = PaymentStatus(payment.status)
     if current not in SETTLED:
@@ -200,6 +194,14 @@ async def _follow_status(
     await _announce(
         session, payment, refund, f"payment.{target}", actor, from_status=current, now=now
     )
+
+
+def _end(refund: Refund, reason: RefundFailureReason, *, now: datetime) -> None:
+    refund.status = RefundStatus.FAILED
+    refund.failure_reason = reason
+    refund.pending_reason = None
+    refund.next_check_at = None
+    refund.updated_at = now
 
 
 async def _find_source(session: Session, payment: Payment, transfer: Receipt | None) -> BankAccount:
@@ -242,7 +244,7 @@ def _new_refund(
 async def _announce(
     session: Session,
     payment: Payment,
-    refund: Refund,
+    refund: Refund | None,
     event_type: str,
     actor: Actor,
     *,
@@ -251,13 +253,14 @@ async def _announce(
     from_status: str | None = None,
     exception: MoneyException | None = None,
 ) -> None:
-    refund.updated_at = now
+    if refund is not None:
+        refund.updated_at = now
     attempt = await payments.get_latest_attempt(session, payment.id)
     change = Change(
         event_type=event_type,
         actor=actor,
         from_status=from_status or payment.status,
-        amount=refund.amount,
+        amount=refund.amount if refund is not None else payment.amount_refunded,
         reason=reason,
         refund=refund,
         exception=exception,

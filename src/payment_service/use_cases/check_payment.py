@@ -82,23 +82,24 @@ async def check_payment(
         attempt = await payments.get_latest_attempt(session, payment_id)
         if attempt.order_code != due.order_code:
             return  # another link was made meanwhile; its turn comes
-        await record_observation(
-            session,
-            payment,
-            attempt,
-            seen,
-            when_closed=_verdict(due, seen),
-            actor=actor,
-            now=clock(),
-        )
+        if seen is not None:
+            await record_observation(
+                session,
+                payment,
+                attempt,
+                seen,
+                when_closed=_verdict(due, seen),
+                actor=actor,
+                now=clock(),
+            )
         if due.is_last:
             payment.next_check_at = None  # only now: a look that failed is repeated
 
     await database.transact("check_payment.record", record)
 
 
-async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment:
-    """Ask about the link, closing it first when its time is up.
+async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment | None:
+    """Ask about the link, closing it first when its time is up; None when there never was one.
 
     Money that was applied from elsewhere settles a payment and leaves its link open: it is closed,
     so that nobody pays twice.
@@ -110,6 +111,8 @@ async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment:
         if due.is_settled and seen.state is CheckoutState.OPEN:
             seen = await provider.cancel_payment(due.order_code, "paid otherwise")
     except UnknownReference as error:
+        if due.is_last:
+            return None  # it ended before it had a link, and for two days none came
         # It made the link itself. That it cannot find it now says nothing about the money on it.
         raise OutcomeUnknown("the provider does not find the link") from error
     return seen
