@@ -53,6 +53,7 @@ class Endpoint:
         """Serve one request."""
         started = time.perf_counter()
         context = self._context(scope)
+        self._hooks.on_request(context)
         request = Request(context, scope["path"], self._contract.host_url)
         try:
             response = await self._respond(context, request, receive)

@@ -15,6 +15,14 @@ def _unheard_violation(_context: Context) -> None:
     return None
 
 
+def _unheard_request(_context: Context) -> None:
+    return None
+
+
+def _unheard_miss(_status: int) -> None:
+    return None
+
+
 def _unheard_response(_context: Context, _status: int, _seconds: float) -> None:
     return None
 
@@ -28,6 +36,8 @@ class Hooks:
         problem_base: Where the codes are documented; a problem's `type` is this, # and the code.
         new_request_id: Names a request. It gets the X-Request-Id that was sent if that is 8 to 64
             letters, digits, dots, underscores and hyphens, else None.
+        on_request: Called with every request to an operation, before anything is checked.
+        on_miss: Called with the status when no operation answers a request.
         on_error: Maps an exception of a handler to a problem; None means an unexpected error.
         on_violation: Called when a response of ours broke the contract and was withheld.
         on_response: Called after every response with its status and the seconds it took.
@@ -38,6 +48,8 @@ class Hooks:
     problem_types: Mapping[str, ProblemType]
     problem_base: str
     new_request_id: Callable[[str | None], str]
+    on_request: Callable[[Context], None] = _unheard_request
+    on_miss: Callable[[int], None] = _unheard_miss
     on_error: Callable[[Exception, Context], Problem | None] = _unmapped
     on_violation: Callable[[Context], None] = _unheard_violation
     on_response: Callable[[Context, int, float], None] = _unheard_response

@@ -33,7 +33,9 @@ from payment_service.storage.database import Database
 from payment_service.telemetry import tracing
 from payment_service.telemetry.logging import get_logger
 from payment_service.telemetry.metrics import Metrics
+from payment_service.telemetry.witness import Witness
 from payment_service.workers.consumer import Consumer
+from payment_service.workers.observer import Observer
 from payment_service.workers.ops_server import AsgiApp, NotReady, build_ops_app
 from payment_service.workers.relay import Relay
 from payment_service.workers.scheduler import Scheduler
@@ -120,6 +122,10 @@ class Service:
         )
         return tracing.trace_asgi(app)
 
+    def observer(self) -> Observer:
+        """Build an observer."""
+        return Observer(self.database, self.clock, self.metrics)
+
     def ops(self, roles: frozenset[Role]) -> Any:
         """Build the operators' application: ready means that what the roles need answers."""
         checks: dict[str, Callable[[], Awaitable[None]]] = {
@@ -157,7 +163,11 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
         provider = await stack.enter_async_context(
             open_provider(settings.provider, settings.environment, Monitor(metrics))
         )
-        database = await stack.enter_async_context(Database.open(settings.database_url))
+        database = await stack.enter_async_context(
+            Database.open(settings.database_url, on_commit=Witness(metrics))
+        )
+        metrics.watch_connections(database.connections)
+        metrics.connections_max.set(database.connections_max)
         broker = await stack.enter_async_context(
             open_broker(settings.broker_url, client_id=f"payment-service-{name}")
         )
@@ -268,7 +278,7 @@ async def run(
 
 
 def _work(service: Service, workers: Workers, roles: frozenset[Role]) -> list[Any]:
-    work: list[Any] = []
+    work: list[Any] = [service.observer().run()]
     if Role.CONSUMER in roles:
         work.append(workers.consumer.run(service.subscriber))
     if Role.SCHEDULER in roles:

@@ -27,15 +27,18 @@ from payment_service.api.refunds import RefundHandlers
 from payment_service.api.system import SystemHandlers
 from payment_service.api.webhooks import WebhookHandlers
 from payment_service.domain.clock import Clock
-from payment_service.domain.ids import new_id
+from payment_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
+from payment_service.domain.ids import is_id, new_id
 from payment_service.providers.provider import PaymentProvider
 from payment_service.storage.database import Database
+from payment_service.telemetry import tracing
 from payment_service.telemetry.logging import bind, get_logger
 from payment_service.telemetry.metrics import UNMATCHED, Metrics
 
 log = get_logger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+KEY_ERRORS = {IdempotencyKeyReused: "reused", IdempotencyInProgress: "in_progress"}
 OPERATIONS = tuple(operation.id for operation in routes.OPERATIONS)
 
 
@@ -59,6 +62,7 @@ def create_app(
     """
     contract = Contract.load(Path(str(files("generated.api") / "openapi.json")), contract_mode)
     hooks = _hooks(clock, metrics, public_url, on_write)
+    metrics.watch_contract_checks(lambda: _verdicts(contract))
     table = routes.build_routes(
         contract,
         security=Security(verifier),
@@ -74,14 +78,36 @@ def create_app(
     return app
 
 
+def _verdicts(contract: Contract) -> dict[str, int]:
+    stats = contract.stats
+    return {"fast": stats.fast, "slow": stats.slow, "crashed": stats.crashed}
+
+
 def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[], None]) -> Hooks:
     def new_request_id(sent: str | None) -> str:
         request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else new_id("req", clock())
         bind(request_id=request_id)
         return request_id
 
+    def on_request(context: Context) -> None:
+        operation = context.operation
+        tracing.name_request(operation.method, operation.path)
+        ours = {name: text for name, text in context.path_params.items() if is_id(text)}
+        bind(**ours)
+        tracing.mark(request_id=context.request_id, **ours)
+
+    def on_miss(status: int) -> None:
+        metrics.http_requests.labels(UNMATCHED, f"{status // 100}xx").inc()
+        log.info("request.unmatched", status=status)
+
     def on_error(error: Exception, context: Context) -> Problem | None:
-        return problem_of(error, context)
+        outcome = KEY_ERRORS.get(type(error))
+        if outcome is not None:
+            metrics.idempotency.labels(outcome).inc()
+        problem = problem_of(error, context)
+        if problem is None:
+            metrics.unhandled_errors.labels("api").inc()
+        return problem
 
     def on_violation(context: Context) -> None:
         metrics.contract_violations.labels(context.operation.id).inc()
@@ -90,7 +116,7 @@ def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[
         operation = context.operation
         failpoints.passed(f"answer.{operation.id}:after")
         metrics.http_requests.labels(operation.id, f"{status // 100}xx").inc()
-        metrics.http_seconds.labels(operation.id).observe(seconds)
+        metrics.http_seconds.labels(operation.id).observe(seconds, tracing.exemplar())
         fields: dict[str, Any] = {"operation": operation.id, "status": status}
         log.info("request.served", **fields, duration_ms=round(seconds * 1000, 2))
         if operation.method != "GET":
@@ -100,6 +126,8 @@ def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[
         problem_types=PROBLEM_TYPES,
         problem_base=problem_base(public_url),
         new_request_id=new_request_id,
+        on_request=on_request,
+        on_miss=on_miss,
         on_error=on_error,
         on_violation=on_violation,
         on_response=on_response,

@@ -36,7 +36,7 @@ class WebhookHandlers:
         if self._provider.name != "payos":
             raise NotFound("payOS is not the provider here.")
         try:
-            reception = await receive_webhook(
+            await receive_webhook(
                 self._database,
                 self._provider,
                 self._clock,
@@ -48,5 +48,4 @@ class WebhookHandlers:
             self._metrics.webhooks.labels("signature_invalid").inc()
             log.warning("webhook.signature_invalid", client=context.client_host)
             raise
-        self._metrics.webhooks.labels(reception).inc()
         return routes.ReceivePayosWebhook200(body=contract.WebhookAcknowledgement(success=True))

@@ -1,11 +1,13 @@
 """Names for things: sortable by time, unguessable, and never reused."""
 
+import re
 import secrets
 from datetime import UTC, datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 _ORDER_CODE_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _ORDER_CODE_RANDOM_BITS = 12
+_ID = re.compile(rf"[a-z]{{3}}_[{_ALPHABET}]{{26}}")
 ORDER_CODE_FLOOR = 2**32  # ours are far above, what providers use in their tests is far below
 ORDER_CODE_MAX = 2**53 - 1  # the largest integer that every JSON reader keeps exact
 
@@ -15,6 +17,11 @@ def new_id(prefix: str, at: datetime) -> str:
     milliseconds = int(at.timestamp() * 1000)
     number = (milliseconds << 80) | secrets.randbits(80)
     return f"{prefix}_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text has the form of our ids: such a text names a row and nothing else."""
+    return _ID.fullmatch(text) is not None
 
 
 def new_token() -> str:

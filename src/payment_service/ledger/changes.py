@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from payment_service.domain.audit import Actor
+from payment_service.domain.facts import PaymentChanged
 from payment_service.domain.ids import new_id
 from payment_service.messaging import events, topics
 from payment_service.storage import outbox
-from payment_service.storage.database import Session
+from payment_service.storage.database import Session, tell
 from payment_service.storage.models import (
     AuditEntry,
     MoneyException,
@@ -64,8 +65,24 @@ async def announce(
             exception=change.exception,
             reallocation=change.reallocation,
         ),
-        headers=tracing.headers(),
+        headers=tracing.message_headers(topics.EVENTS),
         at=now,
+    )
+    tell(session, _fact(payment, change))
+
+
+def _fact(payment: Payment, change: Change) -> PaymentChanged:
+    refund = change.refund
+    return PaymentChanged(
+        event_type=change.event_type,
+        payment_id=payment.id,
+        version=payment.version,
+        from_status=change.from_status,
+        to_status=payment.status,
+        currency=payment.currency,
+        amount=change.amount,
+        refund_id=refund.id if refund else None,
+        refund_status=refund.status if refund else None,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from payment_service.domain.audit import Actor
+from payment_service.domain.facts import MoneyReceived
 from payment_service.domain.ids import new_id
 from payment_service.domain.money_exception import Outcome, was_in_time
 from payment_service.domain.payment import PaymentStatus
@@ -17,7 +18,7 @@ from payment_service.ledger.exceptions import mark_resolved, raise_exception
 from payment_service.ledger.refunds import follow_status
 from payment_service.providers.provider import Transfer
 from payment_service.storage import payments
-from payment_service.storage.database import Session
+from payment_service.storage.database import Session, tell
 from payment_service.storage.models import (
     MoneyException,
     Payment,
@@ -82,6 +83,7 @@ async def record_transfer(
     )
     receipt = _receipt(transfer, payment.provider, verdict, payment_id=payment.id, now=now)
     await payments.add(session, receipt)
+    tell(session, _received(receipt))
     credited = Credit(receipt=receipt, amount=receipt.amount, verdict=verdict)
     await credit(session, payment, attempt, credited, actor=actor, now=now)
     return receipt
@@ -102,6 +104,7 @@ async def record_unmatched(
     verdict = Verdict(0, Disposition.UNMATCHED, ExceptionCode.UNMATCHED, settles=False)
     receipt = _receipt(transfer, provider, verdict, payment_id=None, now=now)
     await payments.add(session, receipt)
+    tell(session, _received(receipt))
     await raise_exception(
         session,
         None,
@@ -112,6 +115,16 @@ async def record_unmatched(
         now=now,
     )
     return receipt
+
+
+def _received(receipt: Receipt) -> MoneyReceived:
+    return MoneyReceived(
+        receipt_id=receipt.id,
+        payment_id=receipt.payment_id,
+        amount=receipt.amount,
+        currency=receipt.currency,
+        disposition=receipt.disposition,
+    )
 
 
 def _is_same(receipt: Receipt, transfer: Transfer) -> bool:

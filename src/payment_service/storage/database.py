@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from payment_service import failpoints
 from payment_service.domain.errors import ConcurrentUpdate, StorageUnavailable
+from payment_service.domain.facts import Fact
 from payment_service.storage import engines
 from payment_service.storage.faults import is_disconnect, is_transient
 from payment_service.telemetry import tracing
@@ -32,6 +33,19 @@ T = TypeVar("T")
 
 TRIES_MAX = 5
 RETRY_DELAY_SECONDS = 0.02
+FACTS = "facts"
+
+OnCommit = Callable[[Fact], None]
+"""Told of each fact of a unit of work, after its commit; it must not raise."""
+
+
+def _unheard(_fact: Fact) -> None:
+    """Nobody listens."""
+
+
+def tell(session: Session, fact: Fact) -> None:
+    """Note what a unit of work does; whoever listens hears of it once the unit is committed."""
+    session.info.setdefault(FACTS, []).append(fact)
 
 
 class Repeat(Exception):
@@ -41,8 +55,13 @@ class Repeat(Exception):
 class Database:
     """A database with two doors: `transact` writes, `read` only looks."""
 
-    def __init__(self, engine: AsyncEngine, reader: AsyncEngine) -> None:
+    def __init__(
+        self, engine: AsyncEngine, reader: AsyncEngine, on_commit: OnCommit = _unheard
+    ) -> None:
         self.engine = engine
+        self._pools = {"write": engine.pool, "read": reader.pool}
+        self.connections_max = int(getattr(engine.pool, "size", int)())
+        self._on_commit = on_commit
         self._writers = async_sessionmaker(engine, expire_on_commit=False)
         self._readers = async_sessionmaker(reader, expire_on_commit=False)
         # SQLite has one writer at a time and an unfair busy handler: queue here instead.
@@ -51,12 +70,14 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, *, pool_size: int = 16) -> AsyncIterator["Database"]:
+    async def open(
+        cls, url: str, *, pool_size: int = 16, on_commit: OnCommit = _unheard
+    ) -> AsyncIterator["Database"]:
         """Open a pool; finish running units of work before it closes."""
         engine, reader = engines.create(url, pool_size=pool_size)
         for each in (engine, reader):
             tracing.trace_engine(each.sync_engine)
-        database = cls(engine, reader)
+        database = cls(engine, reader, on_commit)
         try:
             yield database
         finally:
@@ -93,12 +114,24 @@ class Database:
         """
         await self.read(lambda session: session.execute(text("SELECT 1")))
 
+    def connections(self) -> dict[tuple[str, ...], int]:
+        """Count connections by door (write, read) and state (used, idle)."""
+        counted: dict[tuple[str, ...], int] = {}
+        for door, pool in self._pools.items():
+            used = getattr(pool, "checkedout", int)()
+            idle = getattr(pool, "checkedin", int)()
+            counted |= {(door, "used"): used, (door, "idle"): idle}
+        return counted
+
     async def _write_once(self, name: str, work: Callable[[Session], Awaitable[T]]) -> T:
         async with self._turn or nullcontext(), self._writers() as session:
             result = await work(session)
             with failpoints.effect(f"commit.{name}"):
                 await session.commit()
-            return result
+            facts = session.info.pop(FACTS, ())
+        for fact in facts:
+            self._on_commit(fact)
+        return result
 
     async def _read_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
         async with self._readers() as session:

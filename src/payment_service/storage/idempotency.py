@@ -18,13 +18,14 @@ from sqlalchemy import ColumnElement, Update, delete, insert, select, tuple_, up
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
+from payment_service.domain.facts import KeyUsed
 from payment_service.domain.idempotency import (
     LEASE,
     RETENTION,
     IdempotentRequest,
     StoredResponse,
 )
-from payment_service.storage.database import Repeat, Session
+from payment_service.storage.database import Repeat, Session, tell
 from payment_service.storage.faults import is_duplicate
 from payment_service.storage.models import IdempotencyKey
 
@@ -64,16 +65,19 @@ async def claim(
     """
     known = await session.get(IdempotencyKey, (request.tenant_id, request.key))
     if known is None:
+        tell(session, KeyUsed("executed"))
         return await _insert(session, request, resource_id=resource_id, now=now)
     if not hmac.compare_digest(known.fingerprint, request.fingerprint):
         raise IdempotencyKeyReused("This Idempotency-Key was used for a different request.")
     if known.state == DONE:
         assert known.response_status is not None
+        tell(session, KeyUsed("replayed"))
         return StoredResponse(
             known.response_status, dict(known.response_headers or {}), known.response_body or b""
         )
     if known.lease_until > now:
         raise IdempotencyInProgress(RETRY_AFTER_SECONDS)
+    tell(session, KeyUsed("resumed"))
     return await _take_over(session, known, now=now)
 
 

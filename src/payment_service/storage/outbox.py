@@ -111,16 +111,26 @@ async def mark_refused(session: Session, message_row_id: int, reason: str) -> No
     )
 
 
-async def backlog(session: Session) -> tuple[int, datetime | None]:
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What has not left yet."""
+
+    pending: int
+    oldest: datetime | None  # when the oldest pending message was written
+    refused: int
+
+
+async def backlog(session: Session) -> Backlog:
     """Count what waits, and tell since when the oldest does."""
-    row = (
-        await session.execute(
-            select(func.count(), func.min(OutboxEvent.created_at)).where(
-                OutboxEvent.status == PENDING
-            )
-        )
-    ).one()
-    return row[0], row[1]
+    found = await session.execute(
+        select(OutboxEvent.status, func.count(), func.min(OutboxEvent.created_at))
+        .where(OutboxEvent.status.in_((PENDING, REFUSED)))
+        .group_by(OutboxEvent.status)
+    )
+    by_status = {status: (count, oldest) for status, count, oldest in found}
+    pending, oldest = by_status.get(PENDING, (0, None))
+    refused, _ = by_status.get(REFUSED, (0, None))
+    return Backlog(pending, oldest, refused)
 
 
 async def purge(session: Session, *, published_before: datetime, limit: int) -> int:

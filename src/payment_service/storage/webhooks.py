@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
@@ -28,6 +28,28 @@ class Wanted:
     provider: str | None = None
     since: datetime | None = None
     reason: str | None = None  # what it begins with
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is stored and not applied."""
+
+    waiting: int
+    oldest: datetime | None  # when the longest waiting one was received
+    dead: int
+
+
+async def backlog(session: Session) -> Backlog:
+    """Count what waits to be applied and what waits for an operator."""
+    found = await session.execute(
+        select(WebhookEvent.status, func.count(), func.min(WebhookEvent.received_at))
+        .where(WebhookEvent.status.in_((RECEIVED, DEAD)))
+        .group_by(WebhookEvent.status)
+    )
+    by_status = {status: (count, oldest) for status, count, oldest in found}
+    waiting, oldest = by_status.get(RECEIVED, (0, None))
+    dead, _ = by_status.get(DEAD, (0, None))
+    return Backlog(waiting, oldest, dead)
 
 
 async def find_id(session: Session, provider: str, event_id: str) -> str | None:

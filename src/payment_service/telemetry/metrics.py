@@ -10,7 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Generic, TypeVar, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 
 from payment_service.domain.payment import TRANSITIONS, PaymentStatus
 from payment_service.domain.refund import RefundStatus
@@ -19,12 +25,13 @@ from payment_service.telemetry.watched import Watched
 # The edges at 0.2, 0.3, 0.5 and 1 second are those that objectives are set at.
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
 CALL_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 15.0, 30.0)
+DELAY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 JOB_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 UNMATCHED = "unmatched"  # requests that no operation of the contract answers
-STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
+STATUS_CLASSES = ("2xx", "4xx", "5xx")
 WEBHOOK_OUTCOMES = (
-    "received", "duplicate", "signature_invalid", "ping", "unreadable",  # at the door
+    "received", "duplicate", "signature_invalid",  # at the door
     "applied", "ignored", "postponed", "dead",  # later
 )  # fmt: skip
 IDEMPOTENCY_OUTCOMES = ("executed", "replayed", "resumed", "reused", "in_progress")
@@ -36,12 +43,17 @@ CIRCUIT_STATES = ("closed", "half_open", "open")  # by number: 0, 1, 2
 RETRY_OUTCOMES = ("granted", "denied")
 PUBLISH_FAILURES = ("unavailable", "refused")
 CONTRACT_VERDICTS = ("fast", "slow", "crashed")
+DOORS = ("write", "read")
+CONNECTION_STATES = ("used", "idle")
 COMPONENTS = ("api", "relay", "consumer", "scheduler")
 JOBS = (
     "creations", "refunds", "webhooks", "overdue", "payments", "closed",  # what is due
     "audit", "housekeeping",
 )  # fmt: skip
 JOB_OUTCOMES = ("ok", "failed")
+
+# Else each counter has a twin that tells when the process started.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _Metric = TypeVar("_Metric", bound=Counter | Gauge | Histogram)
 _Any = TypeVar("_Any", Counter, Gauge, Histogram)
@@ -83,7 +95,7 @@ class Metrics:
     ) -> None:
         self.registry = CollectorRegistry()
         self._add_build_info(version, provider)
-        self._add_http((*operations, UNMATCHED))
+        self._add_http(operations)
         self._add_contract(operations)
         self._add_provider(provider)
         self._add_money(currencies)
@@ -105,7 +117,7 @@ class Metrics:
         self.http_requests = self._counter(
             "payments_http_requests_total",
             "API requests by operation and class of status.",
-            operation=operations,
+            operation=(*operations, UNMATCHED),
             status=STATUS_CLASSES,
         )
         self.http_seconds = self._histogram(
@@ -192,6 +204,21 @@ class Metrics:
             ),
             provider,
         )
+        self.webhook_seconds = self._histogram(
+            "payments_webhook_delay_seconds",
+            "Time from storing a webhook to its being applied, ignored or given up, in seconds.",
+            DELAY_BUCKETS,
+        )
+        self.webhooks_waiting = self._gauge(
+            "payments_webhooks_waiting", "Stored webhooks that are not applied yet."
+        )
+        self.webhooks_age = self._gauge(
+            "payments_webhooks_oldest_age_seconds",
+            "Age of the oldest webhook that is not applied yet, in seconds.",
+        )
+        self.webhooks_dead = self._gauge(
+            "payments_webhooks_dead", "Webhooks that were given up and wait for an operator now."
+        )
 
     def _add_money(self, currencies: Sequence[str]) -> None:
         self.payments = Counter(
@@ -200,7 +227,8 @@ class Metrics:
             ["from_status", "to_status"],
             registry=self.registry,
         )
-        self.payments.labels("none", PaymentStatus.PENDING)
+        for first in (PaymentStatus.PENDING, PaymentStatus.FAILED, PaymentStatus.EXPIRED):
+            self.payments.labels("none", first)
         for source, targets in TRANSITIONS.items():
             for target in targets:
                 self.payments.labels(source, target)
@@ -216,7 +244,8 @@ class Metrics:
         )
         self.money_refunded = self._counter(
             "payments_money_refunded_minor_units_total",
-            "Money that was paid back, in minor units of the currency.",
+            "Money that was paid back, in minor units of the currency; what banks returned later "
+            "is not taken off.",
             currency=currencies,
         )
         self.exceptions_open = self._gauge(
@@ -249,6 +278,10 @@ class Metrics:
             "payments_outbox_oldest_age_seconds",
             "Age of the oldest message that waits in the outbox, in seconds.",
         )
+        self.outbox_refused = self._gauge(
+            "payments_outbox_refused",
+            "Messages that the broker will never take; each blocks its payment's later ones.",
+        )
 
     def _add_workers(self) -> None:
         self._consumer_lag = Watched(
@@ -260,7 +293,7 @@ class Metrics:
             read=dict,
         )
         self.dead_letters = self._counter(
-            "payments_dead_letters_total", "Webhooks that were given up and wait for an operator."
+            "payments_dead_letters_total", "Webhooks that were given up, to wait for an operator."
         )
         self.job_runs = self._counter(
             "payments_job_items_total",
@@ -273,7 +306,17 @@ class Metrics:
             "Time of one run of a scheduler's job over all that was due, in seconds.",
             JOB_BUCKETS,
             job=JOBS,
-            outcome=JOB_OUTCOMES,
+        )
+        self._connections = Watched(
+            self.registry,
+            "payments_database_connections",
+            "Connections to the database by door (write, read) and state (used, idle).",
+            kind="gauge",
+            labels=("door", "state"),
+            read=lambda: dict.fromkeys(product(DOORS, CONNECTION_STATES), 0),
+        )
+        self.connections_max = self._gauge(
+            "payments_database_connections_max", "Connections that each door may use at a time."
         )
 
         self.checks_age = self._gauge(
@@ -298,6 +341,10 @@ class Metrics:
         self._consumer_lag.read = lambda: {
             (topic, str(partition)): lag for (topic, partition), lag in read().items()
         }
+
+    def watch_connections(self, read: Callable[[], Mapping[tuple[str, ...], int]]) -> None:
+        """Take the use of the database's pools from `Database.connections` at each scrape."""
+        self._connections.read = read
 
     def watch_contract_checks(self, read: Callable[[], Mapping[str, int]]) -> None:
         """Take the counts of contract checks, by `CONTRACT_VERDICTS`, at each scrape."""

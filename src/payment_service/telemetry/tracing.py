@@ -5,13 +5,19 @@ and a dead collector costs nothing but its spans. The sampler is named by OTEL_T
 OTEL_TRACES_SAMPLER_ARG (by default the caller decides, else all). The trace travels as one W3C
 `traceparent`, in outbox rows and in the headers of messages.
 
+A message has a span of its own making (`create`), whose context it carries: whoever applies it
+belongs to that trace, and the relay, which sends many at a time, links to it. Spans carry our ids
+(`payment.id`), never what people wrote.
+
 aiokafka is not instrumented on purpose: that library appends a second `traceparent` to messages
 and so cuts the trace in two.
+
+Source: OpenTelemetry semantic conventions 1.44: HTTP and database stable, messaging in development.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from opentelemetry import propagate, trace
@@ -23,6 +29,7 @@ BATCH_MAX = 512
 SCHEDULE_MS = 2_000
 EXPORT_TIMEOUT_SECONDS = 5
 FLUSH_TIMEOUT_MS = 3_000
+LINKS_MAX = 128  # of one span, what the SDK keeps
 
 TRACER = trace.get_tracer("payment_service")
 
@@ -71,7 +78,20 @@ def trace_asgi(app: Any) -> Any:
         return app
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware  # noqa: PLC0415
 
-    return OpenTelemetryMiddleware(app, exclude_spans=["send", "receive"])
+    def name(scope: Any) -> tuple[str, dict[str, Any]]:
+        return str(scope.get("method", "HTTP")), {}  # the path would name every payment
+
+    return OpenTelemetryMiddleware(
+        app, exclude_spans=["send", "receive"], default_span_details=name
+    )
+
+
+def name_request(method: str, route: str) -> None:
+    """Name the span of the present request by its template; paths may hold unguessable names."""
+    current = trace.get_current_span()
+    if current.is_recording():
+        current.update_name(f"{method} {route}")
+        current.set_attributes({"http.route": route, "url.path": route})
 
 
 def trace_engine(sync_engine: Any) -> None:
@@ -105,6 +125,75 @@ def current_traceparent() -> str | None:
     return headers().get("traceparent")
 
 
+def message_headers(topic: str) -> dict[str, str]:
+    """Return the headers of a message that is being made, from a span of its making."""
+    with span(f"create {topic}", SpanKind.PRODUCER, attributes=_messaging("create", topic)):
+        return headers()
+
+
+@contextmanager
+def sending(messages: Sequence[tuple[str, Mapping[str, str]]]) -> Iterator[None]:
+    """Trace the sending of messages (topic and headers): one span a topic, linked to their traces.
+
+    A span has one parent, and these messages come from many requests: hence links.
+    """
+    by_topic: dict[str, list[str]] = {}
+    for topic, carried in messages:
+        by_topic.setdefault(topic, []).append(carried.get("traceparent", ""))
+    with ExitStack() as stack:
+        for topic, links in by_topic.items():
+            attributes = {**_messaging("send", topic), "messaging.batch.message_count": len(links)}
+            stack.enter_context(
+                span(
+                    f"send {topic}",
+                    SpanKind.CLIENT,
+                    links=links[:LINKS_MAX],
+                    attributes=attributes,
+                )
+            )
+        yield
+
+
+@contextmanager
+def processing(topic: str, carried: Mapping[str, str]) -> Iterator[None]:
+    """Trace the handling of a message, in the trace that it carries."""
+    sent = carried.get("traceparent", "")
+    with span(
+        f"process {topic}",
+        SpanKind.CONSUMER,
+        parent=carried,
+        links=[sent] if sent else (),
+        attributes=_messaging("process", topic),
+    ):
+        yield
+
+
+def mark(**ids: str | None) -> None:
+    """Write ids on the current span, `payment_id` as `payment.id`; None is left out."""
+    current = trace.get_current_span()
+    if current.is_recording():
+        for name, value in ids.items():
+            if value is not None:
+                current.set_attribute(name.replace("_", "."), value)
+
+
+def exemplar() -> dict[str, str] | None:
+    """Return what joins a measurement to its trace, if that is kept."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid or not context.trace_flags.sampled:
+        return None
+    return {"trace_id": f"{context.trace_id:032x}"}
+
+
+def _messaging(operation: str, topic: str) -> dict[str, str | int]:
+    return {
+        "messaging.system": "kafka",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": topic,
+    }
+
+
 @contextmanager
 def span(
     name: str,
@@ -112,6 +201,7 @@ def span(
     *,
     parent: Mapping[str, str] | str | None = None,
     links: Sequence[str] = (),
+    attributes: Mapping[str, str | int] | None = None,
 ) -> Iterator[None]:
     """Trace a block.
 
@@ -120,13 +210,16 @@ def span(
         kind: As OpenTelemetry defines it.
         parent: The trace to belong to, a `traceparent` or the headers of a message; what is no
             valid `traceparent` begins a new trace. None: the current trace.
-        links: The `traceparent` of other traces that this span serves.
+        links: The `traceparent` of other traces that this span serves; others are left out.
+        attributes: What to write on it from the start.
     """
+    linked = [trace.get_current_span(_extract(link)).get_span_context() for link in links]
     with TRACER.start_as_current_span(
         name,
-        context=_extract(parent) if parent else None,
+        context=_extract(parent) if parent is not None else None,
         kind=kind,
-        links=[Link(trace.get_current_span(_extract(link)).get_span_context()) for link in links],
+        links=[Link(context) for context in linked if context.is_valid],
+        attributes=attributes,
     ):
         yield
 

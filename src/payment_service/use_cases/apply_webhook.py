@@ -1,9 +1,10 @@
 """Apply a stored webhook to the payment that it speaks of. Applying it twice changes nothing."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.clock import Clock
+from payment_service.domain.facts import WebhookMoved
 from payment_service.domain.ids import new_id
 from payment_service.ledger.receipts import record_transfer, record_unmatched
 from payment_service.messaging import events, topics
@@ -14,7 +15,7 @@ from payment_service.providers.provider import (
     WebhookKind,
 )
 from payment_service.storage import outbox, payments, webhooks
-from payment_service.storage.database import Database, Session
+from payment_service.storage.database import Database, Session, tell
 from payment_service.storage.models import WebhookEvent
 from payment_service.telemetry import tracing
 
@@ -41,7 +42,7 @@ async def apply_webhook(
             await _bury(session, webhook, f"unreadable: {error}", clock)
             return webhook.status
         if report.kind is WebhookKind.PING or report.transfer is None:
-            _finish(webhook, webhooks.IGNORED, "ping", clock)
+            _finish(session, webhook, webhooks.IGNORED, "ping", clock)
         else:
             await _apply_transfer(session, webhook, report.transfer, clock)
         return webhook.status
@@ -63,6 +64,11 @@ async def postpone_webhook(
             await _bury(session, webhook, f"failed: {type(error).__name__}", clock)
         else:
             webhook.next_check_at = clock() + RETRY_DELAY * 2 ** (webhook.attempts - 1)
+            reason = type(error).__name__
+            tell(
+                session,
+                WebhookMoved(webhook_id=webhook.id, outcome="postponed", reason=reason),
+            )
         return webhook.status
 
     return await database.transact("postpone_webhook", postpone)
@@ -75,7 +81,7 @@ async def _apply_transfer(
     if attempt is None:
         # Another environment on the same channel, or money without a payment: on record either way.
         await record_unmatched(session, webhook.provider, transfer, now=clock())
-        _finish(webhook, webhooks.APPLIED, "unmatched", clock)
+        _finish(session, webhook, webhooks.APPLIED, "unmatched", clock)
         return
     payment = await payments.lock_payment(session, attempt.payment_id)
     await session.refresh(attempt)
@@ -89,20 +95,33 @@ async def _apply_transfer(
         attempt.provider_reference = transfer.provider_reference
     actor = Actor(ActorKind.WEBHOOK, webhook.id)
     await record_transfer(session, payment, attempt, transfer, actor=actor, now=clock())
-    _finish(webhook, webhooks.APPLIED, None, clock)
+    _finish(session, webhook, webhooks.APPLIED, None, clock)
 
 
-def _finish(webhook: WebhookEvent, status: str, reason: str | None, clock: Clock) -> None:
+def _finish(
+    session: Session, webhook: WebhookEvent, status: str, reason: str | None, clock: Clock
+) -> datetime:
+    now = clock()
     webhook.status = status
     webhook.reason = reason
-    webhook.processed_at = clock()
+    webhook.processed_at = now
     webhook.next_check_at = None
+    tell(
+        session,
+        WebhookMoved(
+            webhook_id=webhook.id,
+            outcome=status,
+            payment_id=webhook.payment_id,
+            reason=reason,
+            waited=now - webhook.received_at,
+        ),
+    )
+    return now
 
 
 async def _bury(session: Session, webhook: WebhookEvent, reason: str, clock: Clock) -> None:
     """Set a webhook aside for an operator, in the table and in the dead-letter topic."""
-    _finish(webhook, webhooks.DEAD, reason[:255], clock)
-    now = clock()
+    now = _finish(session, webhook, webhooks.DEAD, reason[:255], clock)
     await outbox.add(
         session,
         topic=topics.DEAD_LETTERS,
@@ -115,6 +134,6 @@ async def _bury(session: Session, webhook: WebhookEvent, reason: str, clock: Clo
             attempts=webhook.attempts,
             at=now,
         ),
-        headers=tracing.headers(),
+        headers=tracing.message_headers(topics.DEAD_LETTERS),
         at=now,
     )

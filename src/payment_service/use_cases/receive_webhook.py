@@ -7,12 +7,13 @@ from enum import StrEnum
 
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import WebhookSignatureInvalid
+from payment_service.domain.facts import WebhookMoved
 from payment_service.domain.ids import new_id
 from payment_service.domain.quota import Quota
 from payment_service.messaging import events, topics
 from payment_service.providers.provider import PaymentProvider, VerifiedWebhook
 from payment_service.storage import outbox, webhooks
-from payment_service.storage.database import Database, Session
+from payment_service.storage.database import Database, Session, tell
 from payment_service.telemetry import tracing
 
 APPLY_WITHIN = timedelta(seconds=30)
@@ -55,7 +56,9 @@ async def receive_webhook(
 async def _store(
     session: Session, provider: str, verified: VerifiedWebhook, body: bytes, clock: Clock
 ) -> Reception:
-    if await webhooks.find_id(session, provider, verified.event_id) is not None:
+    known = await webhooks.find_id(session, provider, verified.event_id)
+    if known is not None:
+        tell(session, WebhookMoved(webhook_id=known, outcome=Reception.DUPLICATE))
         return Reception.DUPLICATE
     now = clock()
     webhook_id = new_id("whk", now)
@@ -76,9 +79,10 @@ async def _store(
         message_key=verified.key,
         message_id=new_id("msg", now),
         payload=events.webhook_received(webhook_id=webhook_id, provider=provider, at=now),
-        headers=tracing.headers(),
+        headers=tracing.message_headers(topics.WEBHOOKS),
         at=now,
     )
+    tell(session, WebhookMoved(webhook_id=webhook_id, outcome=Reception.STORED))
     return Reception.STORED
 
 

@@ -45,7 +45,7 @@ async def replay_webhook(
             payload=events.webhook_received(
                 webhook_id=webhook.id, provider=webhook.provider, at=now
             ),
-            headers=tracing.headers(),
+            headers=tracing.message_headers(topics.WEBHOOKS),
             at=now,
         )
 

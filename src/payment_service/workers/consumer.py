@@ -4,8 +4,6 @@ A webhook that cannot be applied now is put off in its own row, where the schedu
 never holds up other payments, and no message is needed to come back to it.
 """
 
-from opentelemetry.trace import SpanKind
-
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import NotFound, StorageUnavailable
 from payment_service.messaging import events, topics
@@ -47,12 +45,13 @@ class Consumer:
             webhook_id = events.read_webhook_received(message.value)
         except ValueError:
             log.exception("consumer.unreadable_message", topic=message.topic)
+            self._metrics.unhandled_errors.labels("consumer").inc()
             return
         with (
             bound(webhook_id=webhook_id),
-            tracing.span("process payments.webhooks", SpanKind.CONSUMER,
-                         parent=message.headers),
-        ):  # fmt: skip
+            tracing.processing(message.topic, message.headers),
+        ):
+            tracing.mark(webhook_id=webhook_id)
             await self.apply(webhook_id)
 
     async def apply(self, webhook_id: str) -> None:
@@ -62,7 +61,7 @@ class Consumer:
             StorageUnavailable: Nothing can be noted now.
         """
         try:
-            outcome = await apply_webhook(self._database, self._provider, self._clock, webhook_id)
+            await apply_webhook(self._database, self._provider, self._clock, webhook_id)
         except StorageUnavailable:
             raise
         except NotFound:
@@ -70,7 +69,5 @@ class Consumer:
             return
         except Exception as error:
             log.exception("consumer.failed")
-            outcome = await postpone_webhook(self._database, self._clock, webhook_id, error)
-            outcome = "postponed" if outcome == "received" else outcome
-        self._metrics.webhooks.labels(outcome).inc()
-        log.info("webhook.processed", outcome=outcome)
+            self._metrics.unhandled_errors.labels("consumer").inc()
+            await postpone_webhook(self._database, self._clock, webhook_id, error)

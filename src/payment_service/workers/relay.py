@@ -16,6 +16,7 @@ from payment_service.messaging.broker import Message, MessageRefused, Publisher
 from payment_service.storage import leases, outbox
 from payment_service.storage.database import Database, Session
 from payment_service.storage.outbox import PendingMessage
+from payment_service.telemetry import tracing
 from payment_service.telemetry.logging import get_logger
 from payment_service.telemetry.metrics import Metrics
 
@@ -83,20 +84,22 @@ class Relay:
             )
             if not batch:
                 return 0
-            with failpoints.effect("relay.publish"):
-                results = await self._publisher.publish([_message(row) for row in batch])
+            messages = [_message(row) for row in batch]
+            carried = [(message.topic, message.headers) for message in messages]
+            with tracing.sending(carried), failpoints.effect("relay.publish"):
+                results = await self._publisher.publish(messages)
             return await self._record(batch, results)
 
     async def _run_guarded(self) -> float:
         """Run once; return the seconds to pause."""
         try:
             published = await self.run_once()
-            await self._measure()
         except StorageUnavailable:
             log.warning("relay.storage_unavailable")
             return TROUBLE_SECONDS
         except Exception:
             log.exception("relay.failed")
+            self._metrics.unhandled_errors.labels("relay").inc()
             return TROUBLE_SECONDS
         return 0.0 if published else IDLE_SECONDS
 
@@ -166,12 +169,6 @@ class Relay:
 
         self._shards = await self._database.transact("relay.keep_shards", keep)
         self._renew_at = now + RENEW_SECONDS
-
-    async def _measure(self) -> None:
-        pending, oldest = await self._database.read(outbox.backlog)
-        self._metrics.outbox_pending.set(pending)
-        age = (self._clock() - oldest).total_seconds() if oldest else 0.0
-        self._metrics.outbox_age.set(max(0.0, age))
 
     async def _sleep(self, seconds: float) -> None:
         try:

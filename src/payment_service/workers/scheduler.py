@@ -26,6 +26,7 @@ from payment_service.storage import (
     webhooks,
 )
 from payment_service.storage.database import Database, Session
+from payment_service.telemetry import tracing
 from payment_service.telemetry.logging import bound, get_logger
 from payment_service.telemetry.metrics import Metrics
 from payment_service.use_cases.check_payment import CHECK_CALLS, OVERDUE_CALLS, check_payment
@@ -157,6 +158,7 @@ class Scheduler:
                     log.warning("scheduler.storage_unavailable")
                 except Exception:
                     log.exception("scheduler.failed")
+                    self._metrics.unhandled_errors.labels("scheduler").inc()
                 await asyncio.sleep(TICK_SECONDS)
         finally:
             await asyncio.shield(self._release())
@@ -191,6 +193,9 @@ class Scheduler:
         due = await self._database.read(job.find)
         if job.calls:
             due = list(takewhile(lambda _: self._budget.take(job.calls), due))
+        if not due:
+            return 0
+        started = asyncio.get_running_loop().time()
         turn = asyncio.Semaphore(CONCURRENCY_MAX)
 
         async def one(item: str) -> None:
@@ -198,20 +203,26 @@ class Scheduler:
                 await self._run_item(job, item)
 
         await asyncio.gather(*(one(item) for item in due))
+        taken = asyncio.get_running_loop().time() - started
+        self._metrics.job_seconds.labels(job.name).observe(taken)
         return len(due)
 
     async def _run_item(self, job: Job, item: str) -> None:
         outcome = "ok"
-        with bound(job=job.name, item=item):
+        with bound(job=job.name, item=item), tracing.span(f"job {job.name}"):
             try:
                 with deadline.within(ITEM_SECONDS):
                     await job.do(item)
             except ProviderError as error:
                 outcome = "failed"
                 log.warning("job.provider_failed", error=type(error).__name__)
+            except StorageUnavailable:
+                outcome = "failed"
+                log.warning("job.storage_unavailable")
             except Exception:
                 outcome = "failed"
                 log.exception("job.failed")
+                self._metrics.unhandled_errors.labels("scheduler").inc()
         self._metrics.job_runs.labels(job.name, outcome).inc()
 
     async def _keep_house(self) -> None:

@@ -91,7 +91,13 @@ def test_all_counters_start_at_zero(metrics: Metrics):
         ("payments_audit_violations", {"invariant": "a rule"}),
         ("payments_audit_completed_timestamp_seconds", {}),
         ("payments_job_items_total", {"job": "refunds", "outcome": "failed"}),
-        ("payments_job_duration_seconds_count", {"job": "payments", "outcome": "ok"}),
+        ("payments_job_duration_seconds_count", {"job": "payments"}),
+        ("payments_outbox_refused", {}),
+        ("payments_webhooks_waiting", {}),
+        ("payments_webhooks_oldest_age_seconds", {}),
+        ("payments_webhooks_dead", {}),
+        ("payments_webhook_delay_seconds_count", {}),
+        ("payments_database_connections", {"door": "write", "state": "used"}),
     ],
 )  # fmt: skip
 def test_a_series_that_dashboards_name_exists(metrics: Metrics, name: str, labels: dict[str, str]):
