@@ -1,0 +1,54 @@
+"""What we show is as Prometheus wants it, and there is not too much of it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.observability.catalogue import AWAITED, OURS, exposition, series
+from tests.support.prometheus import run
+
+ROOT = Path(__file__).parents[2]
+SERIES_MAX = 1000  # of one process
+
+
+@pytest.mark.stack
+def test_promtool_finds_nothing_to_say_about_our_metrics() -> None:
+    ended = run("promtool", "check", "metrics", text=exposition())
+
+    assert (ended.returncode, ended.stdout + ended.stderr) == (0, "")
+
+
+@pytest.mark.stack
+def test_promtool_finds_nothing_to_say_about_rules_and_configurations() -> None:
+    folder = ROOT / "deploy/prometheus"
+    rules = run("promtool", "check", "rules", "--lint=all", "--lint-fatal", folder / "rules.yml")
+    prometheus = run("promtool", "check", "config", folder / "prometheus.yml")
+    alertmanager = run("amtool", "check-config", folder / "alertmanager.yml")
+
+    assert [rules.returncode, prometheus.returncode, alertmanager.returncode] == [0, 0, 0]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("severity", ["page", "ticket"])
+def test_an_alert_goes_to_those_whom_it_concerns(severity: str) -> None:
+    config = f"--config.file={ROOT / 'deploy/prometheus/alertmanager.yml'}"
+
+    ended = run("amtool", "config", "routes", "test", config, f"severity={severity}")
+
+    assert ended.stdout.strip() == severity
+
+
+def test_the_number_of_series_is_bounded() -> None:
+    lines = [line for line in exposition().splitlines() if not line.startswith("#")]
+
+    assert len(lines) < SERIES_MAX
+
+
+def test_alerts_name_only_metrics_and_labels_that_exist() -> None:
+    text = (ROOT / "deploy/prometheus/rules.yml").read_text()
+    known = series()
+
+    assert set(OURS.findall(text)) - AWAITED <= set(known)
+    for name, selector in re.findall(r"\b(payments_[a-z0-9_]+)\{([^}]*)\}", text):
+        assert set(re.findall(r"(\w+)[=!]", selector)) <= known[name], name
