@@ -19,7 +19,7 @@ def _unheard_request(_context: Context) -> None:
     return None
 
 
-def _unheard_miss(_status: int) -> None:
+def _unheard_miss(_request_id: str, _status: int) -> None:
     return None
 
 
@@ -37,7 +37,7 @@ class Hooks:
         new_request_id: Names a request. It gets the X-Request-Id that was sent if that is 8 to 64
             letters, digits, dots, underscores and hyphens, else None.
         on_request: Called with every request to an operation, before anything is checked.
-        on_miss: Called with the status when no operation answers a request.
+        on_miss: Called with request id and status when no operation answers a request.
         on_error: Maps an exception of a handler to a problem; None means an unexpected error.
         on_violation: Called when a response of ours broke the contract and was withheld.
         on_response: Called after every response with its status and the seconds it took.
@@ -49,7 +49,7 @@ class Hooks:
     problem_base: str
     new_request_id: Callable[[str | None], str]
     on_request: Callable[[Context], None] = _unheard_request
-    on_miss: Callable[[int], None] = _unheard_miss
+    on_miss: Callable[[str, int], None] = _unheard_miss
     on_error: Callable[[Exception, Context], Problem | None] = _unmapped
     on_violation: Callable[[Context], None] = _unheard_violation
     on_response: Callable[[Context, int, float], None] = _unheard_response

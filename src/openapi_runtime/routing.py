@@ -78,7 +78,7 @@ def exception_handlers(hooks: Hooks) -> dict[Any, Any]:
         problem = Problem(kind, headers=dict(error.headers or {}))
         response = render_problem(problem, request_id, hooks)
         headers = response.headers | {"x-request-id": request_id}
-        hooks.on_miss(response.status)
+        hooks.on_miss(request_id, response.status)
         return Response(response.body, response.status, headers)
 
     return {HTTPException: handle}

@@ -158,7 +158,8 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
         invariants=tuple(invariants.QUERIES),
     )
 
-    tracing.configure("payment-service")  # before the engines: they are traced as they are made
+    # Before the engines: they are traced as they are made.
+    tracing.configure("payment-service", version=VERSION, name=name)
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(
             open_provider(settings.provider, settings.environment, Monitor(metrics))

@@ -70,7 +70,7 @@ async def test_a_journey_moves_each_count_once(
     assert moved("payments_idempotency_total", outcome="executed") == 2
     assert moved("payments_http_requests_total", operation="createPayment", status="2xx") == 1
     assert moved("payments_contract_checks_total", verdict="fast") > 0
-    assert moved("payments_job_duration_seconds_count", job="refunds") >= 1
+    assert moved("payments_job_duration_seconds_count", task="refunds") >= 1
     assert moved("payments_messages_published_total", topic="payments.events.v1") == 5
 
 

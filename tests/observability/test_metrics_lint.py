@@ -52,3 +52,10 @@ def test_alerts_name_only_metrics_and_labels_that_exist() -> None:
     assert set(OURS.findall(text)) - AWAITED <= set(known)
     for name, selector in re.findall(r"\b(payments_[a-z0-9_]+)\{([^}]*)\}", text):
         assert set(re.findall(r"(\w+)[=!]", selector)) <= known[name], name
+
+
+def test_no_label_is_one_that_prometheus_gives_itself() -> None:
+    """`job` and `instance` would be renamed to `exported_job` and `exported_instance`."""
+    labels = set().union(*series().values())
+
+    assert labels & {"job", "instance", "role"} == set()

@@ -18,7 +18,7 @@ import jwt
 from tests.support.process import AUTH_SECRET, free_port, wait_until
 from tests.support.simulator import Simulator
 
-START_SECONDS = 60
+START_SECONDS = 150  # four processes that start side by side on a busy machine
 STOP_SECONDS = 40
 AUTH = {"PAYMENTS_AUTH_ISSUER": "tests", "PAYMENTS_AUTH_AUDIENCE": "payment-service"}
 SCOPES = "payments:read payments:write refunds:write exceptions:write"
@@ -65,7 +65,19 @@ class Role:
 
     def logs(self) -> list[dict[str, Any]]:
         """Read the log lines."""
-        return [json.loads(line) for line in self._log.read_text().splitlines() if line[:1] == "{"]
+        return [json.loads(line) for line in self.log.splitlines() if line[:1] == "{"]
+
+    @property
+    def log(self) -> str:
+        """All that it wrote."""
+        return self._log.read_text()
+
+    def metrics(self) -> dict[str, float]:
+        """Scrape it: the value of each series, by its name and labels as they are written."""
+        url = f"http://127.0.0.1:{self.ops_port}/metrics"
+        text = httpx.get(url, timeout=10, trust_env=False).raise_for_status().text
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {series: float(value) for series, _, value in lines}
 
 
 class Deployment:

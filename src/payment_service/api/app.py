@@ -85,20 +85,18 @@ def _verdicts(contract: Contract) -> dict[str, int]:
 
 def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[], None]) -> Hooks:
     def new_request_id(sent: str | None) -> str:
-        request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else new_id("req", clock())
-        bind(request_id=request_id)
-        return request_id
+        return sent if sent and _REQUEST_ID.fullmatch(sent) else new_id("req", clock())
 
     def on_request(context: Context) -> None:
         operation = context.operation
         tracing.name_request(operation.method, operation.path)
         ours = {name: text for name, text in context.path_params.items() if is_id(text)}
-        bind(**ours)
+        bind(request_id=context.request_id, **ours)
         tracing.mark(request_id=context.request_id, **ours)
 
-    def on_miss(status: int) -> None:
+    def on_miss(request_id: str, status: int) -> None:
         metrics.http_requests.labels(UNMATCHED, f"{status // 100}xx").inc()
-        log.info("request.unmatched", status=status)
+        log.info("request.unmatched", request_id=request_id, status=status)
 
     def on_error(error: Exception, context: Context) -> Problem | None:
         outcome = KEY_ERRORS.get(type(error))

@@ -75,8 +75,7 @@ class Database:
     ) -> AsyncIterator["Database"]:
         """Open a pool; finish running units of work before it closes."""
         engine, reader = engines.create(url, pool_size=pool_size)
-        for each in (engine, reader):
-            tracing.trace_engine(each.sync_engine)
+        tracing.trace_engines(engine.sync_engine, reader.sync_engine)
         database = cls(engine, reader, on_commit)
         try:
             yield database

@@ -26,8 +26,10 @@ NOISY_PREFIXES = ("aiokafka", "asyncmy", "opentelemetry")
 NOISE_WINDOW_SECONDS = 30.0
 NOISE_KINDS_MAX = 200
 
+# However low the level is set: these write whole statements, rows and addresses when they debug.
 _LEAST = {"aiokafka": logging.WARNING, "asyncmy": logging.ERROR, "httpx": logging.WARNING,
-          "httpcore": logging.WARNING}  # fmt: skip
+          "httpcore": logging.WARNING, "aiosqlite": logging.WARNING, "sqlalchemy": logging.WARNING,
+          "urllib3": logging.WARNING}  # fmt: skip
 
 _LINE_ENDS = {0x85: r"\u0085", 0x2028: r"\u2028", 0x2029: r"\u2029"}
 
@@ -139,6 +141,7 @@ def _take_over(handler: logging.Handler, level: str) -> None:
 
 
 def _add_trace(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # uvicorn's words once more, for terminals
     ids = tracing.current_ids()
     if ids is not None:
         event["trace_id"], event["span_id"] = ids

@@ -298,14 +298,14 @@ class Metrics:
         self.job_runs = self._counter(
             "payments_job_items_total",
             "Items that the scheduler's jobs worked on, by outcome.",
-            job=JOBS,
+            task=JOBS,
             outcome=JOB_OUTCOMES,
         )
         self.job_seconds = self._histogram(
             "payments_job_duration_seconds",
             "Time of one run of a scheduler's job over all that was due, in seconds.",
             JOB_BUCKETS,
-            job=JOBS,
+            task=JOBS,
         )
         self._connections = Watched(
             self.registry,

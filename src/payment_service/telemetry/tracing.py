@@ -39,8 +39,17 @@ def is_on(environ: Mapping[str, str] = os.environ) -> bool:
     return bool(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
 
 
-def configure(service_name: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Export spans if a collector is named; return whether it is. Call once, before the engine."""
+def configure(
+    service_name: str, environ: Mapping[str, str] = os.environ, *, version: str = "", name: str = ""
+) -> bool:
+    """Export spans if a collector is named; return whether it is. Call once, before the engine.
+
+    Args:
+        service_name: What all our processes are.
+        environ: Names the collector.
+        version: Of the service.
+        name: Of this process, unique among all.
+    """
     if not is_on(environ):
         return False
     # Imported here: the SDK and its exporter are not needed, and not loaded, without a collector.
@@ -52,13 +61,18 @@ def configure(service_name: str, environ: Mapping[str, str] = os.environ) -> boo
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
-    provider = TracerProvider(resource=Resource.create({"service.name": service_name}))
+    resource = {
+        "service.name": service_name,
+        "service.version": version,
+        "service.instance.id": name,
+    }
+    provider = TracerProvider(resource=Resource.create(resource))
     provider.add_span_processor(
         BatchSpanProcessor(
             OTLPSpanExporter(timeout=EXPORT_TIMEOUT_SECONDS),
             max_queue_size=QUEUE_MAX,
             max_export_batch_size=BATCH_MAX,
-            schedule_delay_millis=SCHEDULE_MS,
+            schedule_delay_millis=int(environ.get("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE_MS)),
         )
     )
     trace.set_tracer_provider(provider)
@@ -81,8 +95,15 @@ def trace_asgi(app: Any) -> Any:
     def name(scope: Any) -> tuple[str, dict[str, Any]]:
         return str(scope.get("method", "HTTP")), {}  # the path would name every payment
 
+    def forget_address(current: trace.Span, _scope: Any) -> None:
+        # Whatever strangers write into it; `name_request` knows the template.
+        current.set_attributes({"url.path": "", "url.query": ""})
+
     return OpenTelemetryMiddleware(
-        app, exclude_spans=["send", "receive"], default_span_details=name
+        app,
+        exclude_spans=["send", "receive"],
+        default_span_details=name,
+        server_request_hook=forget_address,
     )
 
 
@@ -94,14 +115,17 @@ def name_request(method: str, route: str) -> None:
         current.set_attributes({"http.route": route, "url.path": route})
 
 
-def trace_engine(sync_engine: Any) -> None:
-    """Make each SQL statement of an engine a span; nothing when off."""
+def trace_engines(*sync_engines: Any) -> None:
+    """Make each SQL statement of some engines a span; nothing when off.
+
+    All at once: of the engines that come later the library would take no notice.
+    """
     if not is_on():
         return
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor  # noqa: PLC0415
 
     # It declares sqlalchemy <2.1 and would silently do nothing, but works with 2.1.
-    SQLAlchemyInstrumentor().instrument(engine=sync_engine, skip_dep_check=True)
+    SQLAlchemyInstrumentor().instrument(engines=list(sync_engines), skip_dep_check=True)
 
 
 def trace_http_client(client: Any) -> None:
