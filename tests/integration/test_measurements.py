@@ -145,7 +145,7 @@ async def test_an_error_that_nobody_expected_is_counted_where_it_was_met(
 
     database = service.service.database
     with monkeypatch.context() as broken:
-        broken.setattr(type(database), "read", fail)
+        broken.setattr(database, "read", fail)
         answer = await service.request("GET", "/v1/payments")
 
     assert answer.status_code == 500
@@ -184,7 +184,7 @@ async def test_the_age_of_what_waits_goes_on_while_the_database_is_away(
         raise ConnectionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(Database, "read", away)
+        broken.setattr(harness.service.database, "read", away)
         harness.clock.advance(timedelta(seconds=90))
         with pytest.raises(ConnectionError):
             await observer.run_once()

@@ -128,7 +128,7 @@ class DevClock:
 
     async def _is_anything_due(self, session: Session) -> bool:
         now = self._clock()
-        waiting, _ = await outbox.backlog(session)
+        waiting = await outbox.backlog(session)
         finders = (
             payments.list_overdue,
             payments.list_due,
@@ -136,7 +136,7 @@ class DevClock:
             refunds.list_due,
             webhooks.list_due,
         )
-        return waiting > 0 or any([await find(session, now=now, limit=1) for find in finders])
+        return waiting.pending > 0 or any([await find(session, now=now, limit=1) for find in finders])
 
     def _time(self) -> dict[str, Any]:
         ahead = self._clock.offset.total_seconds()
