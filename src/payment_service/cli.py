@@ -15,7 +15,15 @@ import uvloop
 from payment_service import bootstrap, development
 from payment_service.api.auth import issue_token
 from payment_service.bootstrap import Role, open_service
-from payment_service.commands import audit, exceptions, reconcile, timeline, upkeep, webhooks
+from payment_service.commands import (
+    audit,
+    doctor,
+    exceptions,
+    reconcile,
+    timeline,
+    upkeep,
+    webhooks,
+)
 from payment_service.commands.command import FINE, USAGE, WRONG, Run
 from payment_service.domain.errors import InvalidSettings, PaymentServiceError
 from payment_service.messaging.broker import BrokerUnavailable
@@ -23,7 +31,7 @@ from payment_service.providers.provider import ProviderError
 from payment_service.settings import Settings
 from payment_service.telemetry import logging, tracing
 
-COMMANDS = (upkeep, webhooks, exceptions, reconcile, audit, timeline)
+COMMANDS = (upkeep, doctor, webhooks, exceptions, reconcile, audit, timeline)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -33,7 +33,7 @@ def test_documented_rights_are_enough_and_protect_what_is_append_only(
             mysql_server.query(f"GRANT {rights} ON {name}.{table} TO '{user}'@'127.0.0.1'")
         running.environ["PAYMENTS_DATABASE_URL"] = mysql_server.url(user, "secret", name)
         running.start("api", "relay", "consumer", "scheduler")
-
+        doctor = running.command("doctor")
         payment = running.create(100)
         simulator.pay(payment["provider_reference"])
         webhook = simulator.webhook(payment["provider_reference"])
@@ -61,5 +61,7 @@ def test_documented_rights_are_enough_and_protect_what_is_append_only(
                   if line["level"] == "error"]  # fmt: skip
 
     assert errors == []
+    assert doctor.returncode == 0, doctor.stdout
+    assert "append-only" not in doctor.stdout
     mysql_server.query(f"DROP USER '{user}'@'127.0.0.1'")
     mysql_server.drop_database(name)

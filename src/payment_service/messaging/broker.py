@@ -64,6 +64,13 @@ class Broker(Protocol):
     async def ensure_topics(self) -> None:
         """Create the topics that are missing, with their partitions and retention."""
 
+    async def find_faults(self) -> list[str]:
+        """Say what is wrong with the topics: missing, too few partitions, too short a memory.
+
+        Raises:
+            BrokerUnavailable: It does not answer.
+        """
+
     async def check(self) -> None:
         """Return if the broker answers within a second or two.
 

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from payment_service.messaging.bounded import ends_within
@@ -47,6 +49,49 @@ class KafkaBroker:
             BrokerUnavailable: Kafka does not answer, or does not let us.
         """
         await self._ask(CREATE_TIMEOUT_SECONDS, self._create_missing)
+
+    async def find_faults(self) -> list[str]:
+        """Compare the topics with what we would create.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer, or does not let us look.
+        """
+        faults: list[str] = []
+
+        async def look(admin: AIOKafkaAdminClient) -> None:
+            names = [topic.name for topic in self._topics]
+            partitions = {
+                topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()
+            }
+            kept = await _retentions(admin, [name for name in names if name in partitions])
+            faults[:] = [
+                fault
+                for topic in self._topics
+                for fault in self._faults_of(topic, partitions.get(topic.name), kept)
+            ]
+
+        await self._ask(CREATE_TIMEOUT_SECONDS, look)
+        return faults
+
+    def _faults_of(
+        self, topic: Topic, partitions: list[Any] | None, kept: dict[str, int]
+    ) -> list[str]:
+        if partitions is None:
+            return [f"{topic.name} is missing"]
+        faults = []
+        if len(partitions) < self._settings.partitions:
+            faults.append(f"{topic.name} has {len(partitions)} of our {self._settings.partitions}"
+                          " partitions")  # fmt: skip
+        replicas = min(len(partition["replicas"]) for partition in partitions)
+        if replicas < self._settings.replication_factor:
+            faults.append(f"{topic.name} has {replicas} of our "
+                          f"{self._settings.replication_factor} replicas")  # fmt: skip
+        wanted = topic.retention // timedelta(milliseconds=1)
+        if 0 <= kept.get(topic.name, -1) < wanted:
+            hours = kept[topic.name] // 3_600_000
+            faults.append(f"{topic.name} forgets after {hours} hours, not {topic.retention.days}"
+                          " days")  # fmt: skip
+        return faults
 
     async def check(self) -> None:
         """Return if Kafka answers within two seconds.
@@ -117,6 +162,22 @@ class KafkaBroker:
             yield admin
         finally:
             await ends_within(CLOSE_TIMEOUT_SECONDS, admin.close())
+
+
+async def _retentions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """Read how long topics keep their messages, in milliseconds; -1 is for ever."""
+    asked = [
+        ConfigResource(ConfigResourceType.TOPIC, name, configs={"retention.ms": None})
+        for name in names
+    ]
+    answers = await admin.describe_configs(asked) if asked else []
+    return {
+        name: int(value)
+        for answer in answers
+        for _code, _message, _kind, name, entries in answer.resources
+        for key, value, *_ in entries
+        if key == "retention.ms"
+    }
 
 
 @asynccontextmanager

@@ -136,7 +136,9 @@ class DevClock:
             refunds.list_due,
             webhooks.list_due,
         )
-        return waiting.pending > 0 or any([await find(session, now=now, limit=1) for find in finders])
+        return waiting.pending > 0 or any(
+            [await find(session, now=now, limit=1) for find in finders]
+        )
 
     def _time(self) -> dict[str, Any]:
         ahead = self._clock.offset.total_seconds()
