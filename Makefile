@@ -33,6 +33,10 @@ stack: $(READY) ## Real MySQL and Kafka on this machine, and the service's proce
 demo: $(READY) ## Tell the story of one payment: paid, refunded in part, its timeline
 	@exec $(BIN)/python -m tests.demo
 
+.PHONY: seen
+seen: $(READY) ## What is seen of one payment over four processes: spans, log lines, metrics
+	@exec $(BIN)/python -m deploy.stack --exec $(BIN)/python -m tests.observability
+
 ##@ Contract
 .PHONY: generate
 generate: $(READY) ## Write generated/ from openapi.yaml and webhook-schemas/

@@ -114,13 +114,13 @@ def _stumble(
 
 @contextmanager
 def watched(
-    folder: Path, *, database_url: str, kafka_port: int, simulator: Simulator, **environ: str
+    folder: Path, *, database_url: str, broker_url: str, simulator: Simulator, **environ: str
 ) -> Iterator[tuple[Deployment, Collector]]:
     """Run the four processes with a collector beside them."""
     with (
         running_collector() as collector,
         deployment(
-            folder, database_url=database_url, broker_url=f"kafka://127.0.0.1:{kafka_port}",
+            folder, database_url=database_url, broker_url=broker_url,
             simulator=simulator,
         ) as running,
     ):  # fmt: skip
@@ -130,11 +130,11 @@ def watched(
 
 
 def see(
-    folder: Path, *, database_url: str, kafka_port: int, simulator: Simulator, **environ: str
+    folder: Path, *, database_url: str, broker_url: str, simulator: Simulator, **environ: str
 ) -> Seen:
     """Travel once, and bring back all that was seen."""
     with watched(
-        folder, database_url=database_url, kafka_port=kafka_port, simulator=simulator, **environ
+        folder, database_url=database_url, broker_url=broker_url, simulator=simulator, **environ
     ) as (running, collector):
         before = _scrape(running)
         seen = travel(running, simulator)
@@ -150,7 +150,8 @@ def see(
         seen.spans = collector.spans()
         seen.logs = {role.name: role.logs() for role in running.roles}
         seen.raw_logs = {role.name: role.log for role in running.roles}
-        topic = read_topic(f"127.0.0.1:{kafka_port}", "payments.events.v1", seconds=60)
+        bootstrap = broker_url.removeprefix("kafka://")
+        topic = read_topic(bootstrap, "payments.events.v1", seconds=60)
         seen.events = [event for key, event in topic if key == seen.payment_id]
     return seen
 

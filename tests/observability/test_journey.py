@@ -14,7 +14,9 @@ from tests.observability.journey import CANARIES, ROLES, Seen, see
 from tests.support.otlp import Span
 from tests.support.simulator import Simulator
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("stack")]
+pytestmark = [
+    pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)
+]  # fmt: skip
 
 WEBHOOKS, EVENTS = "payments.webhooks.v1", "payments.events.v1"
 
@@ -31,7 +33,7 @@ def seen(
     yield see(
         tmp_path_factory.mktemp("journey"),
         database_url=mysql_server.create_database(name),
-        kafka_port=kafka_server.port,
+        broker_url=f"kafka://127.0.0.1:{kafka_server.port}",
         simulator=shared_simulator,
         PAYMENTS_LOG_LEVEL="DEBUG",
     )
