@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from importlib.metadata import version
 from typing import Any, cast
@@ -19,6 +20,7 @@ from openapi_runtime.contract import Mode
 from payment_service.api.answers import PaymentAnswers
 from payment_service.api.app import OPERATIONS, create_app, http_guard
 from payment_service.api.auth import TokenVerifier
+from payment_service.api.keys import KeySet, reader_of
 from payment_service.domain.clock import Clock, system_clock
 from payment_service.domain.ids import new_id
 from payment_service.messaging.broker import Broker, Subscriber
@@ -70,6 +72,7 @@ class Service:
     metrics: Metrics
     wake_relay: asyncio.Event
     subscriber: Subscriber
+    keys: KeySet | None  # those of tokens; None where a secret is shared
     name: str  # unique among all processes
 
     def consumer(self) -> Consumer:
@@ -110,10 +113,10 @@ class Service:
             clock=self.clock,
             metrics=self.metrics,
             verifier=TokenVerifier(
-                secret=auth.secret,
-                jwks_url=auth.jwks_url,
+                keys=self.keys or auth.secret or "",
                 issuer=auth.issuer,
                 audience=auth.audience,
+                lifetime_max=timedelta(hours=auth.lifetime_hours),
             ),
             public_url=self.settings.public_url,
             version=VERSION,
@@ -134,6 +137,8 @@ class Service:
         }
         if roles & {Role.RELAY, Role.CONSUMER}:
             checks["broker"] = self.broker.check
+        if Role.API in roles and self.keys is not None:
+            checks["keys"] = self.keys.check
         return build_ops_app(self.metrics.registry, checks)
 
     async def _check_schema(self) -> None:
@@ -174,6 +179,7 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
         )
         subscriber = broker.subscriber()
         metrics.watch_lag(subscriber.lag)
+        jwks_url = settings.auth.jwks_url
         yield Service(
             settings=settings,
             database=database,
@@ -183,6 +189,7 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
             metrics=metrics,
             wake_relay=asyncio.Event(),
             subscriber=subscriber,
+            keys=KeySet(reader_of(jwks_url), clock) if jwks_url else None,
             name=name,
         )
 

@@ -80,6 +80,8 @@ async def _with_service(settings: Settings, options: argparse.Namespace) -> int:
 async def _token(settings: Settings, options: argparse.Namespace) -> int:
     if settings.auth.secret is None:
         raise InvalidSettings(["PAYMENTS_AUTH_SECRET is needed to make tokens"])
+    if options.hours > settings.auth.lifetime_hours:
+        raise InvalidSettings([f"tokens are good for {settings.auth.lifetime_hours} hours at most"])
     token = issue_token(
         secret=settings.auth.secret,
         issuer=settings.auth.issuer,

@@ -32,6 +32,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         "PAYMENTS_AUTH_SECRET": secrets.token_urlsafe(32),
         "PAYMENTS_AUTH_ISSUER": "payment-service-dev",
         "PAYMENTS_AUTH_AUDIENCE": "payment-service",
+        "PAYMENTS_AUTH_LIFETIME_HOURS": str(TOKEN_LIFETIME // timedelta(hours=1)),
         "PAYMENTS_LOG_LEVEL": "WARNING",
         "PAYMENTS_DEV_CLOCK_STATE": "var/dev-clock-seconds",
         "PAYOS_SIMULATOR_PORT": simulator_port,

@@ -13,6 +13,8 @@ from payment_service.domain.errors import InvalidSettings
 
 SECRET_LENGTH_MIN = 32  # bytes; RFC 7518 section 3.2 for HS256
 PORT_MAX = 65535
+NUMBER_DIGITS_MAX = 9
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class AuthSettings:
     jwks_url: str | None
     issuer: str
     audience: str
+    lifetime_hours: int  # of a token, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,15 @@ class _Reader:
             return default
         return int(value)
 
+    def whole(self, name: str, default: int, *, at_least: int) -> int:
+        value = self.text(name, str(default))
+        if not (value.isascii() and value.isdigit()) or len(value) > NUMBER_DIGITS_MAX:
+            self.faults.append(f"{name} must be a whole number")
+            return default
+        if int(value) < at_least:
+            self.faults.append(f"{name} must be {at_least} or more")
+        return int(value)
+
     def url(self, name: str, default: str) -> str:
         value = self.text(name, default)
         parts = urlsplit(value)
@@ -120,14 +132,28 @@ class _Reader:
             self.faults.append("set PAYMENTS_AUTH_SECRET or PAYMENTS_AUTH_JWKS_URL, one of them")
         if secret is not None and len(secret.encode()) < SECRET_LENGTH_MIN:
             self.faults.append(f"PAYMENTS_AUTH_SECRET needs {SECRET_LENGTH_MIN} bytes or more")
+        if jwks_url is not None and not _is_private_or_secure(jwks_url):
+            self.faults.append("PAYMENTS_AUTH_JWKS_URL must start with https://")
         issuer, audience = map(self._required, ("PAYMENTS_AUTH_ISSUER", "PAYMENTS_AUTH_AUDIENCE"))
-        return AuthSettings(secret=secret, jwks_url=jwks_url, issuer=issuer, audience=audience)
+        return AuthSettings(
+            secret=secret,
+            jwks_url=jwks_url,
+            issuer=issuer,
+            audience=audience,
+            lifetime_hours=self.whole("PAYMENTS_AUTH_LIFETIME_HOURS", 24, at_least=1),
+        )
 
     def _required(self, name: str) -> str:
         value = self.text(name)
         if not value:
             self.faults.append(f"{name} is required")
         return value
+
+
+def _is_private_or_secure(url: str) -> bool:
+    """Tell whether nobody on the way can change what an address answers."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def _with_files(

@@ -3,7 +3,7 @@
 Source: RFC 7519, RFC 8725 (fixed algorithms, required claims), RFC 6750 (scope as a list of words).
 """
 
-import asyncio
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,13 +13,17 @@ import jwt
 from generated.api.problems import PROBLEM_TYPES
 from openapi_runtime.operations import Context
 from openapi_runtime.problems import Problem
+from payment_service.api.keys import Key, KeySet, KeysUnavailable
 from payment_service.telemetry.logging import bind
 
 LEEWAY = timedelta(seconds=30)
 CLAIM_LENGTH_MAX = 64
 TOKEN_LENGTH_MAX = 8192
-JWKS_TIMEOUT_SECONDS = 3
-JWKS_LIFESPAN_SECONDS = 300
+RETRY_AFTER_SECONDS = 5
+_REQUIRED = ("exp", "iat", "iss", "aud", "sub", "tenant_id")
+_TYPES = frozenset({None, "jwt", "at+jwt", "application/at+jwt"})
+# What a hostile token makes older releases of PyJWT raise: numbers and nesting without end.
+_HOSTILE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,56 +35,97 @@ class Principal:
     scopes: frozenset[str]
 
 
+class InvalidToken(Exception):
+    """The token is not valid; why is not for the caller to know."""
+
+
 class TokenVerifier:
-    """Checks tokens against a shared secret or the keys at a JWKS address."""
+    """Checks tokens against a shared secret or the keys at a JWKS address.
+
+    Args:
+        keys: The shared secret, or where public keys are found.
+        issuer: Who must have made the token.
+        audience: Whom it must be made for.
+        lifetime_max: Of a token, from `iat` to `exp`: a stolen one must not be good for ever.
+    """
 
     def __init__(
-        self, *, secret: str | None, jwks_url: str | None, issuer: str, audience: str
+        self, *, keys: str | KeySet, issuer: str, audience: str, lifetime_max: timedelta
     ) -> None:
-        self._secret = secret
+        self._keys = keys
         self._issuer = issuer
         self._audience = audience
-        self._jwks = None
-        if jwks_url is not None:
-            self._jwks = jwt.PyJWKClient(
-                jwks_url, timeout=JWKS_TIMEOUT_SECONDS, lifespan=JWKS_LIFESPAN_SECONDS
-            )
+        self._lifetime_max = lifetime_max
 
     async def verify(self, token: str) -> Principal:
         """Check a token.
 
         Raises:
-            jwt.PyJWTError: It is not valid; why is not for the caller to know.
+            InvalidToken: See there.
+            KeysUnavailable: Nothing can be checked now.
         """
-        if self._jwks is None:
-            key: Any = self._secret
-            algorithms = ["HS256"]
-        else:
-            # Blocking, and rarely: keys are kept for minutes.
-            found = await asyncio.to_thread(self._jwks.get_signing_key_from_jwt, token)
-            key, algorithms = found.key, ["RS256", "ES256", "EdDSA"]
-        claims = jwt.decode(
-            token,
-            key,
-            algorithms=algorithms,
-            issuer=self._issuer,
-            audience=self._audience,
-            leeway=LEEWAY,
-            options={"require": ["exp", "iat", "sub", "tenant_id"]},
-        )
-        return Principal(
-            tenant_id=_name(claims, "tenant_id"),
-            user_id=_name(claims, "sub"),
-            scopes=frozenset(str(claims.get("scope", "")).split()),
-        )
+        try:
+            header = jwt.get_unverified_header(token)
+            key = await self._find_key(header)
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=list(key.algorithms),
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=LEEWAY,
+                options={"require": list(_REQUIRED)},
+            )
+            self._check_lifetime(claims)
+            return Principal(
+                tenant_id=_name(claims, "tenant_id"),
+                user_id=_name(claims, "sub"),
+                scopes=_scopes(claims),
+            )
+        except _HOSTILE as error:
+            raise InvalidToken from error
+
+    async def _find_key(self, header: dict[str, Any]) -> Key:
+        """Choose the key, and with it the algorithm: the token has no say in that."""
+        kind = header.get("typ")
+        if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
+            raise InvalidToken("typ")
+        if isinstance(self._keys, str):
+            return Key(self._keys, ("HS256",))
+        name = header.get("kid")
+        key = await self._keys.find(name if isinstance(name, str) else None)
+        if key is None:
+            raise InvalidToken("kid")
+        return key
+
+    def _check_lifetime(self, claims: dict[str, Any]) -> None:
+        """Refuse what PyJWT takes: times as text, and tokens that are good for years."""
+        times = [claims["iat"], claims["exp"], claims.get("nbf", claims["iat"])]
+        if not all(_is_number(time) for time in times):
+            raise InvalidToken("not a time")
+        if claims["exp"] - claims["iat"] > self._lifetime_max.total_seconds():
+            raise InvalidToken("good for too long")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)
+
+
+def _scopes(claims: dict[str, Any]) -> frozenset[str]:
+    scope = claims.get("scope", "")
+    if not isinstance(scope, str):
+        raise InvalidToken("scope")
+    return frozenset(scope.split())
 
 
 def _name(claims: dict[str, Any], claim: str) -> str:
     value = claims.get(claim)
     if not isinstance(value, str) or not 0 < len(value) <= CLAIM_LENGTH_MAX:
-        raise jwt.InvalidTokenError(claim)
+        raise InvalidToken(claim)
     if not value.isascii() or not value.isprintable():
-        raise jwt.InvalidTokenError(claim)
+        raise InvalidToken(claim)
     return value
 
 
@@ -116,8 +161,12 @@ class Security:
             raise _unauthenticated()
         try:
             principal = await self._verifier.verify(credential)
-        except jwt.PyJWTError as error:
+        except InvalidToken as error:
             raise _unauthenticated() from error
+        except KeysUnavailable as error:
+            headers = {"retry-after": str(RETRY_AFTER_SECONDS)}
+            kind = PROBLEM_TYPES["STORAGE_UNAVAILABLE"]
+            raise Problem(kind, detail=str(error), headers=headers) from error
         missing = [scope for scope in scopes if scope not in principal.scopes]
         if missing:
             detail = f"This operation needs the scope {missing[0]}."
