@@ -62,7 +62,7 @@ class Endpoint:
         faults = self._faults_of(request, response)
         if faults:
             response = self._withhold(context, faults)
-        await _send(send, response, context.request_id)
+        await _send(send, response, context)
         seconds = time.perf_counter() - started
         self._hooks.on_response(context, response.status, seconds)
 
@@ -201,11 +201,15 @@ def _query_fault(name: str) -> FieldError:
     )
 
 
-async def _send(send: Any, response: StoredResponse, request_id: str) -> None:
-    headers = response.headers | {
-        "content-length": str(len(response.body)),
-        "x-request-id": request_id,
-    }
+async def _send(send: Any, response: StoredResponse, context: Context) -> None:
+    headers = (
+        response.headers
+        | context.response_headers
+        | {
+            "content-length": str(len(response.body)),
+            "x-request-id": context.request_id,
+        }
+    )
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": response.status, "headers": raw})
     await send({"type": "http.response.body", "body": response.body})

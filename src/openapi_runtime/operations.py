@@ -83,11 +83,12 @@ class Context:
         principal: What the SecurityApi returned; None where the contract asks for no credentials.
         raw_body: The bytes as they came; empty until they are read.
         decoded_body: The JSON document before it became a struct, unknown members included.
+        response_headers: Of this delivery of the answer, whatever the answer is.
     """
 
     __slots__ = (
         "client_host", "decoded_body", "headers", "operation", "path_params", "principal",
-        "query_params", "raw_body", "request_id",
+        "query_params", "raw_body", "request_id", "response_headers",
     )  # fmt: skip
 
     def __init__(
@@ -109,3 +110,4 @@ class Context:
         self.principal: Any = None
         self.raw_body = b""
         self.decoded_body: Any = None
+        self.response_headers: dict[str, str] = {}

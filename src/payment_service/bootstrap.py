@@ -13,23 +13,26 @@ from datetime import timedelta
 from enum import StrEnum
 from importlib.metadata import version
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from openapi_runtime.contract import Mode
 from payment_service.api.answers import PaymentAnswers
-from payment_service.api.app import OPERATIONS, create_app, http_guard
+from payment_service.api.app import OPERATIONS, Policy, create_app, http_guard
 from payment_service.api.auth import TokenVerifier
 from payment_service.api.keys import KeySet, reader_of
+from payment_service.api.rates import RateLimits
 from payment_service.domain.clock import Clock, system_clock
 from payment_service.domain.ids import new_id
+from payment_service.domain.return_url import ReturnUrls
 from payment_service.messaging.broker import Broker, Subscriber
 from payment_service.messaging.connect import open_broker
 from payment_service.messaging.topics import TOPICS
 from payment_service.providers.monitor import Monitor
 from payment_service.providers.provider import PaymentProvider
 from payment_service.providers.registry import open_provider
-from payment_service.settings import Settings
+from payment_service.settings import LOOPBACK, Settings
 from payment_service.storage import invariants, migrate
 from payment_service.storage.database import Database
 from payment_service.telemetry import tracing
@@ -118,6 +121,7 @@ class Service:
                 audience=auth.audience,
                 lifetime_max=timedelta(hours=auth.lifetime_hours),
             ),
+            policy=self._policy(),
             public_url=self.settings.public_url,
             version=VERSION,
             contract_mode=cast("Mode", self.settings.contract_mode),
@@ -128,6 +132,18 @@ class Service:
     def observer(self) -> Observer:
         """Build an observer."""
         return Observer(self.database, self.clock, self.metrics)
+
+    def _policy(self) -> Policy:
+        doors = self.settings.doors
+        per_minute = doors.requests_per_minute
+        # Who serves this machine only is developing, and so are its merchants.
+        is_local = urlsplit(self.settings.public_url).hostname in LOOPBACK
+        return Policy(
+            proxies=doors.trusted_proxies,
+            webhook_sources=doors.webhook_sources,
+            return_urls=ReturnUrls(doors.return_hosts, allow_loopback=is_local),
+            rates=RateLimits(self.clock, per_minute=per_minute) if per_minute else None,
+        )
 
     def ops(self, roles: frozenset[Role]) -> Any:
         """Build the operators' application: ready means that what the roles need answers."""
@@ -225,6 +241,7 @@ def _server(listener: Listener, guard: type[asyncio.Protocol]) -> _Server:
         server_header=False,
         proxy_headers=False,  # who called is `api/sources.py`'s to find out
         date_header=True,
+        reset_contextvars=True,  # a request must not log as the one before it on its connection
         timeout_graceful_shutdown=DRAIN_SECONDS,
         timeout_keep_alive=30,
         backlog=2048,

@@ -6,10 +6,13 @@ A secret NAME may also be given as a file, NAME_FILE.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from payment_service.domain.errors import InvalidSettings
+
+Network = IPv4Network | IPv6Network
 
 SECRET_LENGTH_MIN = 32  # bytes; RFC 7518 section 3.2 for HS256
 PORT_MAX = 65535
@@ -29,6 +32,16 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoorSettings:
+    """Who may come from where, how often, and where payers may be sent."""
+
+    trusted_proxies: tuple[Network, ...]
+    webhook_sources: tuple[Network, ...]  # empty is anywhere
+    return_hosts: Mapping[str, frozenset[str]]  # per tenant
+    requests_per_minute: int  # of a tenant, in one process; 0 is any number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The service's settings. Those of the provider are read by the provider."""
 
@@ -41,6 +54,7 @@ class Settings:
     ops_host: str
     ops_port: int
     auth: AuthSettings
+    doors: DoorSettings
     contract_mode: str
     log_level: str
     environment: Mapping[str, str] = field(repr=False)  # for the provider
@@ -63,6 +77,7 @@ class Settings:
             ops_host=reader.text("PAYMENTS_OPS_HOST", "127.0.0.1"),
             ops_port=reader.port("PAYMENTS_OPS_PORT", 9000),
             auth=reader.auth(),
+            doors=reader.doors(),
             contract_mode=reader.choice("PAYMENTS_CONTRACT_MODE", ("compiled", "lean")),
             log_level=reader.choice("PAYMENTS_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
             environment=reader.values,
@@ -142,6 +157,34 @@ class _Reader:
             audience=audience,
             lifetime_hours=self.whole("PAYMENTS_AUTH_LIFETIME_HOURS", 24, at_least=1),
         )
+
+    def doors(self) -> DoorSettings:
+        return DoorSettings(
+            trusted_proxies=self.networks("PAYMENTS_TRUSTED_PROXIES"),
+            webhook_sources=self.networks("PAYMENTS_WEBHOOK_SOURCES"),
+            return_hosts=self.hosts("PAYMENTS_RETURN_HOSTS"),
+            requests_per_minute=self.whole("PAYMENTS_REQUESTS_PER_MINUTE", 0, at_least=0),
+        )
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        found = []
+        for text in self.text(name).replace(",", " ").split():
+            try:
+                found.append(ip_network(text))
+            except ValueError:
+                self.faults.append(f"{name} must list networks, such as 10.0.0.0/8")
+        return tuple(found)
+
+    def hosts(self, name: str) -> dict[str, frozenset[str]]:
+        """Read `shop=shop.example,pay.shop.example:8443; cafe=cafe.example`."""
+        found = {}
+        for entry in filter(None, map(str.strip, self.text(name).split(";"))):
+            tenant, _, listed = entry.partition("=")
+            hosts = frozenset(listed.lower().replace(",", " ").split())
+            if not tenant.strip() or not hosts:
+                self.faults.append(f"{name} must be like: tenant=host,host; tenant=host")
+            found[tenant.strip()] = hosts
+        return found
 
     def _required(self, name: str) -> str:
         value = self.text(name)

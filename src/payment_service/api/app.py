@@ -1,7 +1,8 @@
 """The API as an ASGI application."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,15 @@ from payment_service.api.auth import Security, TokenVerifier
 from payment_service.api.exceptions import ExceptionHandlers
 from payment_service.api.payments import PaymentHandlers
 from payment_service.api.problems import problem_of
+from payment_service.api.rates import RateLimits
 from payment_service.api.refunds import RefundHandlers
+from payment_service.api.sources import Network, Sources
 from payment_service.api.system import SystemHandlers
 from payment_service.api.webhooks import WebhookHandlers
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
 from payment_service.domain.ids import is_id, new_id
+from payment_service.domain.return_url import ReturnUrls
 from payment_service.providers.provider import PaymentProvider
 from payment_service.storage.database import Database
 from payment_service.telemetry import tracing
@@ -42,6 +46,23 @@ KEY_ERRORS = {IdempotencyKeyReused: "reused", IdempotencyInProgress: "in_progres
 OPERATIONS = tuple(operation.id for operation in routes.OPERATIONS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the operator allows.
+
+    Attributes:
+        proxies: Our own, whose X-Forwarded-For is believed.
+        webhook_sources: Where webhooks may come from; empty is anywhere.
+        return_urls: Where payers may be sent.
+        rates: How much each tenant may ask; None is any amount.
+    """
+
+    proxies: Sequence[Network]
+    webhook_sources: Sequence[Network]
+    return_urls: ReturnUrls
+    rates: RateLimits | None
+
+
 def create_app(
     *,
     database: Database,
@@ -49,6 +70,7 @@ def create_app(
     clock: Clock,
     metrics: Metrics,
     verifier: TokenVerifier,
+    policy: Policy,
     public_url: str,
     version: str,
     contract_mode: Mode,
@@ -65,11 +87,18 @@ def create_app(
     metrics.watch_contract_checks(lambda: _verdicts(contract))
     table = routes.build_routes(
         contract,
-        security=Security(verifier),
-        payments=PaymentHandlers(database, provider, clock, hooks, public_url),
+        security=Security(verifier, policy.rates),
+        payments=PaymentHandlers(database, provider, clock, hooks, public_url, policy.return_urls),
         refunds=RefundHandlers(database, provider, clock, hooks),
         exceptions=ExceptionHandlers(database, provider, clock, hooks),
-        webhooks=WebhookHandlers(database, provider, clock, metrics),
+        webhooks=WebhookHandlers(
+            database,
+            provider,
+            clock,
+            metrics,
+            sources=Sources(policy.proxies),
+            allowed=policy.webhook_sources,
+        ),
         system=SystemHandlers(version),
         hooks=hooks,
     )

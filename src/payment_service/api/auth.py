@@ -14,6 +14,7 @@ from generated.api.problems import PROBLEM_TYPES
 from openapi_runtime.operations import Context
 from openapi_runtime.problems import Problem
 from payment_service.api.keys import Key, KeySet, KeysUnavailable
+from payment_service.api.rates import RateLimits
 from payment_service.telemetry.logging import bind
 
 LEEWAY = timedelta(seconds=30)
@@ -150,8 +151,9 @@ def issue_token(
 class Security:
     """Implements the contract's security schemes."""
 
-    def __init__(self, verifier: TokenVerifier) -> None:
+    def __init__(self, verifier: TokenVerifier, rates: RateLimits | None) -> None:
         self._verifier = verifier
+        self._rates = rates
 
     async def bearer_auth(
         self, context: Context, credential: str, scopes: tuple[str, ...], /
@@ -172,6 +174,8 @@ class Security:
             detail = f"This operation needs the scope {missing[0]}."
             raise Problem(PROBLEM_TYPES["FORBIDDEN"], detail=detail)
         bind(user_id=principal.user_id, tenant_id=principal.tenant_id)
+        if self._rates is not None:
+            self._rates.admit(principal.tenant_id, context)
         return principal
 
 

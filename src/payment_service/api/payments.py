@@ -22,10 +22,12 @@ from payment_service.api.calls import (
     principal_of,
     send,
 )
+from payment_service.api.inputs import check_free_text, check_return_urls
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import NotFound
 from payment_service.domain.money import Currency, Money
 from payment_service.domain.payment import PaymentStatus
+from payment_service.domain.return_url import ReturnUrls
 from payment_service.providers import deadline
 from payment_service.providers.provider import PaymentProvider
 from payment_service.storage import audit, payments
@@ -49,6 +51,7 @@ class PaymentHandlers:
         clock: Clock,
         hooks: Hooks,
         public_url: str,
+        return_urls: ReturnUrls,
     ) -> None:
         self._database = database
         self._provider = provider
@@ -56,11 +59,16 @@ class PaymentHandlers:
         self._hooks = hooks
         self._public_url = public_url
         self._answers = PaymentAnswers(public_url, clock)
+        self._return_urls = return_urls
 
     async def create_payment(
         self, context: Context, /, *, body: contract.CreatePaymentRequest, idempotency_key: str
     ) -> routes.CreatePaymentResult:
         """Create a payment."""
+        urls = {"return_url": body.return_url, "cancel_url": body.cancel_url}
+        check_return_urls(self._return_urls, principal_of(context).tenant_id, urls)
+        check_free_text("/description", given(body.description))
+        check_free_text("/metadata", *(given(body.metadata) or {}).values())
         seconds = given(body.expires_in_seconds)
         command = CreatePayment(
             request=idempotent_request(context, idempotency_key),
@@ -148,11 +156,13 @@ class PaymentHandlers:
         idempotency_key: str,
     ) -> routes.CancelPaymentResult:
         """Cancel a payment."""
+        reason = given(body.reason) if body is not None else None
+        check_free_text("/reason", reason)
         command = CancelPayment(
             request=idempotent_request(context, idempotency_key),
             actor=actor_of(context),
             payment_id=payment_id,
-            reason=given(body.reason) if body is not None else None,
+            reason=reason,
         )
         with deadline.within(REQUEST_SECONDS):
             answer = await cancel_payment(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from generated.api.problems import PROBLEM_TYPES
 from openapi_runtime.operations import Context
-from openapi_runtime.problems import Problem
+from openapi_runtime.problems import FieldError, Problem
 from payment_service.domain import errors
 from payment_service.providers.provider import (
     OutcomeUnknown,
@@ -47,9 +47,23 @@ def _with(code: str, *members: str) -> Callable[[Exception], Problem]:
     return problem
 
 
+def _invalid_field(error: Exception) -> Problem:
+    assert isinstance(error, errors.InvalidField)
+    fault = FieldError(pointer=error.pointer, keyword="policy", detail=str(error))
+    return Problem(PROBLEM_TYPES["VALIDATION_FAILED"], errors=(fault,))
+
+
+def _rate_limited(error: Exception) -> Problem:
+    assert isinstance(error, errors.RateLimited)
+    headers = {"retry-after": str(error.retry_after_seconds)}
+    return Problem(PROBLEM_TYPES["RATE_LIMITED"], headers=headers)
+
+
 TABLE: dict[type[Exception], Callable[[Exception], Problem]] = {
     errors.NotFound: lambda _error: Problem(PROBLEM_TYPES["NOT_FOUND"]),
     errors.InvalidCursor: _plain("INVALID_CURSOR"),
+    errors.InvalidField: _invalid_field,
+    errors.RateLimited: _rate_limited,
     errors.InvalidStateTransition: _with("INVALID_STATE_TRANSITION", "current_status"),
     errors.ConcurrentUpdate: _retryable("CONCURRENT_UPDATE"),
     errors.IdempotencyKeyReused: _plain("IDEMPOTENCY_KEY_REUSED"),

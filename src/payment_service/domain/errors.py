@@ -3,6 +3,8 @@
 PaymentServiceError
 ├── NotFound                    no such thing, or another tenant's
 ├── InvalidCursor               a page cursor that we did not make
+├── InvalidField                a value that the contract allows and we do not
+├── RateLimited                 too many requests
 ├── InvalidStateTransition      not possible in the current status
 ├── ConcurrentUpdate            the row changed between reading and writing
 ├── IdempotencyKeyReused        the key means another request
@@ -35,6 +37,22 @@ class NotFound(PaymentServiceError):
 
 class InvalidCursor(PaymentServiceError):
     """The cursor was not made by us for these filters."""
+
+
+class InvalidField(PaymentServiceError):
+    """A value satisfies the contract and is refused all the same; `pointer` tells where it is."""
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+class RateLimited(PaymentServiceError):
+    """Too many requests came from there."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__("Too many requests.")
+        self.retry_after_seconds = retry_after_seconds
 
 
 class InvalidStateTransition(PaymentServiceError):

@@ -204,6 +204,11 @@ async def _close_attempts(
             close_attempt(attempt, now=now)
 
 
+def is_watched(payment: Payment, *, now: datetime) -> bool:
+    """Tell whether the provider is still asked about a payment."""
+    return payment.closed_at is None or now < payment.closed_at + WATCH_CLOSED
+
+
 def close_attempt(attempt: PaymentAttempt, *, now: datetime) -> None:
     """Note that a link takes no more money; late money on it becomes an exception."""
     attempt.state = payments.ATTEMPT_CLOSED

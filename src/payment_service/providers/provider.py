@@ -204,6 +204,7 @@ class WebhookReport:
 
     kind: WebhookKind
     transfer: Transfer | None
+    is_ambiguous: bool = False  # the signature fits other contents, too: ask, do not believe
 
 
 class UnreadableWebhook(Exception):

@@ -31,7 +31,7 @@ JOB_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 UNMATCHED = "unmatched"  # requests that no operation of the contract answers
 STATUS_CLASSES = ("2xx", "4xx", "5xx")
 WEBHOOK_OUTCOMES = (
-    "received", "duplicate", "signature_invalid",  # at the door
+    "received", "duplicate", "signature_invalid", "rate_limited", "source_refused",  # at the door
     "applied", "ignored", "postponed", "dead",  # later
 )  # fmt: skip
 IDEMPOTENCY_OUTCOMES = ("executed", "replayed", "resumed", "reused", "in_progress")

@@ -6,7 +6,7 @@ from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.clock import Clock
 from payment_service.domain.facts import WebhookMoved
 from payment_service.domain.ids import new_id
-from payment_service.ledger.receipts import record_transfer, record_unmatched
+from payment_service.ledger.receipts import is_watched, record_transfer, record_unmatched
 from payment_service.messaging import events, topics
 from payment_service.providers.provider import (
     PaymentProvider,
@@ -43,6 +43,8 @@ async def apply_webhook(
             return webhook.status
         if report.kind is WebhookKind.PING or report.transfer is None:
             _finish(session, webhook, webhooks.IGNORED, "ping", clock)
+        elif report.is_ambiguous:
+            await _ask_instead(session, webhook, report.transfer, clock)
         else:
             await _apply_transfer(session, webhook, report.transfer, clock)
         return webhook.status
@@ -96,6 +98,24 @@ async def _apply_transfer(
     actor = Actor(ActorKind.WEBHOOK, webhook.id)
     await record_transfer(session, payment, attempt, transfer, actor=actor, now=clock())
     _finish(session, webhook, webhooks.APPLIED, None, clock)
+
+
+async def _ask_instead(
+    session: Session, webhook: WebhookEvent, transfer: Transfer, clock: Clock
+) -> None:
+    """Believe of a webhook only which payment to ask the provider about."""
+    attempt = await payments.find_attempt_by_order_code(session, transfer.order_code)
+    if attempt is None:
+        await _bury(session, webhook, "ambiguous, and there is no payment to ask about", clock)
+        return
+    payment = await payments.lock_payment(session, attempt.payment_id)
+    latest = await payments.get_latest_attempt(session, payment.id)
+    webhook.payment_id = payment.id
+    if not is_watched(payment, now=clock()) or latest.id != attempt.id:
+        await _bury(session, webhook, "ambiguous, and the link is not asked about any more", clock)
+        return
+    payment.next_check_at = clock()
+    _finish(session, webhook, webhooks.IGNORED, "ambiguous: the provider is asked", clock)
 
 
 def _finish(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from payment_service.domain.clock import Clock
-from payment_service.domain.errors import WebhookSignatureInvalid
+from payment_service.domain.errors import RateLimited, WebhookSignatureInvalid
 from payment_service.domain.facts import WebhookMoved
 from payment_service.domain.ids import new_id
 from payment_service.domain.quota import Quota
@@ -31,7 +31,8 @@ async def receive_webhook(
     database: Database,
     provider: PaymentProvider,
     clock: Clock,
-    rejected_quota: Quota,
+    evidence_quota: Quota,
+    source_quota: Quota,
     *,
     headers: Mapping[str, str],
     body: bytes,
@@ -40,11 +41,15 @@ async def receive_webhook(
 
     Raises:
         WebhookSignatureInvalid: It is not the provider's. The evidence is kept, within a quota.
+        RateLimited: It is not the provider's either, and there were too many from this source.
+            What is the provider's is never limited, wherever it comes from.
     """
     try:
         verified = provider.verify_webhook(headers, body)
-    except WebhookSignatureInvalid:
-        if rejected_quota.take():
+    except WebhookSignatureInvalid as error:
+        if not source_quota.take():
+            raise RateLimited(source_quota.seconds_until(1)) from error
+        if evidence_quota.take():
             await _keep_evidence(database, provider, clock, body)
         raise
     return await database.transact(

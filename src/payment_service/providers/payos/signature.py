@@ -39,6 +39,24 @@ def matches(expected: str, given: object) -> bool:
     return hmac.compare_digest(expected, given)
 
 
+def is_ambiguous(data: Mapping[str, Any]) -> bool:
+    """Tell whether other members could have given the same signed text.
+
+    Nothing in that text is escaped. But without separators in names and values it can be cut into
+    members in one way only, and a member cannot be named twice.
+    """
+    return any(
+        _has_separator(name)
+        or isinstance(value, dict | list)
+        or (isinstance(value, str) and _has_separator(value))
+        for name, value in data.items()
+    )
+
+
+def _has_separator(text: str) -> bool:
+    return "&" in text or "=" in text
+
+
 def canonical_data(data: Mapping[str, Any]) -> str:
     """Write `data` as the text that is signed."""
     members = sorted(data.items(), key=lambda member: _utf16(member[0]))

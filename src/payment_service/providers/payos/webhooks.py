@@ -77,7 +77,11 @@ def _read_v1(body: bytes) -> WebhookReport:
     if data.code != _SUCCESS:
         # Never seen and not documented; it might mean money, so a person looks at it.
         raise UnreadableWebhook("data.code is not 00")
-    return WebhookReport(kind=WebhookKind.TRANSFER, transfer=_transfer(data))
+    return WebhookReport(
+        kind=WebhookKind.TRANSFER,
+        transfer=_transfer(data),
+        is_ambiguous=signature.is_ambiguous(msgspec.json.decode(body)["data"]),
+    )
 
 
 _READERS: dict[str, Callable[[bytes], WebhookReport]] = {"v1": _read_v1}
