@@ -1,5 +1,6 @@
 """A request that satisfies the contract -> the typed arguments of its handler."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from openapi_runtime import json_body
 from openapi_runtime.exchange import Request
 from openapi_runtime.operations import Context
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
 
 def bind(context: Context, request: Request) -> dict[str, Any]:
@@ -33,6 +36,20 @@ def bind(context: Context, request: Request) -> dict[str, Any]:
             context.decoded_body = document
             arguments["body"] = msgspec.convert(document, operation.body)
     return arguments
+
+
+def find_odd_number(context: Context) -> str | None:
+    """Find a number that int() reads although no JSON is written so: 1_0, +5, full-width digits.
+
+    Returns:
+        The name of the query parameter, or None.
+    """
+    for param in context.operation.params:
+        if param.location == "query" and param.type is int:
+            sent = next((text for name, text in context.query_params if name == param.name), "0")
+            if not _INTEGER.fullmatch(sent):
+                return param.name
+    return None
 
 
 def find_undeclared(context: Context) -> str | None:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from openapi_runtime import body as request_body, refusals
-from openapi_runtime.arguments import bind, find_undeclared
+from openapi_runtime.arguments import bind, find_odd_number, find_undeclared
 from openapi_runtime.exchange import Request, Response
 from openapi_runtime.headers import Headers, find_unsendable
 from openapi_runtime.hooks import Hooks
@@ -138,6 +138,10 @@ class Endpoint:
         undeclared = find_undeclared(context)
         if undeclared is not None:
             raise Problem(self._kinds["VALIDATION_FAILED"], errors=(_query_fault(undeclared),))
+        odd = find_odd_number(context) if context.query_params else None
+        if odd is not None:
+            fault = FieldError(parameter=odd, location="query", keyword="type", detail="no integer")
+            raise Problem(self._kinds["VALIDATION_FAILED"], errors=(fault,))
         try:
             return bind(context, request)
         except MalformedJson as error:

@@ -4,6 +4,7 @@ Source: RFC 7519, RFC 8725 (fixed algorithms, required claims), RFC 6750 (scope 
 """
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ LEEWAY = timedelta(seconds=30)
 CLAIM_LENGTH_MAX = 64
 TOKEN_LENGTH_MAX = 8192
 RETRY_AFTER_SECONDS = 5
+_COMPACT = re.compile(r"(?:[A-Za-z0-9_-]+\.){2}[A-Za-z0-9_-]+")  # RFC 7515, without padding
 _REQUIRED = ("exp", "iat", "iss", "aud", "sub", "tenant_id")
 _TYPES = frozenset({None, "jwt", "at+jwt", "application/at+jwt"})
 # What a hostile token makes older releases of PyJWT raise: numbers and nesting without end.
@@ -65,6 +67,8 @@ class TokenVerifier:
             InvalidToken: See there.
             KeysUnavailable: Nothing can be checked now.
         """
+        if not _COMPACT.fullmatch(token):
+            raise InvalidToken("not a token")
         try:
             header = jwt.get_unverified_header(token)
             key = await self._find_key(header)

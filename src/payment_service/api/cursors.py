@@ -12,7 +12,7 @@ from payment_service.domain.errors import InvalidCursor
 Position = tuple[datetime, str]
 
 
-class _Cursor(msgspec.Struct, frozen=True, array_like=True):
+class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     at: datetime
     id: str
     scope: str
