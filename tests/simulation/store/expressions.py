@@ -1,0 +1,197 @@
+"""Reads SQLAlchemy expressions and answers them over rows, with SQL's three-valued logic.
+
+It knows what the service says, and refuses anything else loudly: a simulation that guesses, lies.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+from sqlalchemy import Column, Select
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    False_,
+    Grouping,
+    Null,
+    True_,
+    Tuple,
+    UnaryExpression,
+)
+
+Row = dict[str, Any]
+Value = Callable[[Row], Any]
+"""Computes a value from a row; None is NULL, and unknown."""
+Subquery = Callable[[Select[Any]], Iterable[Any]]
+
+
+class NotSimulated(Exception):
+    """A statement that the store has not been taught. Teach it, and tests/contract/storage."""
+
+
+_COMPARISONS: dict[Any, Callable[[Any, Any], Any]] = {
+    operators.eq: operator.eq,
+    operators.ne: operator.ne,
+    operators.lt: operator.lt,
+    operators.le: operator.le,
+    operators.gt: operator.gt,
+    operators.ge: operator.ge,
+    operators.add: operator.add,
+    operators.sub: operator.sub,
+    operators.mul: operator.mul,
+}
+
+
+def read(clause: Any, subquery: Subquery) -> Value:  # noqa: C901, PLR0911  # one case per kind
+    """Turn an expression into a function of a row."""
+    match clause:
+        case Column():
+            return operator.itemgetter(clause.name)
+        case BindParameter():
+            value = clause.value
+            return lambda _row: value
+        case BinaryExpression():
+            return _binary(clause, subquery)
+        case BooleanClauseList():
+            return _boolean(clause, subquery)
+        case Tuple():
+            parts = [read(part, subquery) for part in clause.clauses]
+            return lambda row: tuple(part(row) for part in parts)
+        case Grouping():
+            return read(clause.element, subquery)
+        case UnaryExpression() if clause.operator is operators.inv:
+            inner = read(clause.element, subquery)
+            return lambda row: None if (it := inner(row)) is None else not it
+        case Null():
+            return lambda _row: None
+        case True_():
+            return lambda _row: True
+        case False_():
+            return lambda _row: False
+    raise NotSimulated(f"the expression {clause} ({type(clause).__name__})")
+
+
+def _binary(clause: BinaryExpression[Any], subquery: Subquery) -> Value:
+    done = clause.operator
+    left = read(clause.left, subquery)
+    if done in {operators.in_op, operators.not_in_op}:
+        return _within(left, clause.right, subquery, wanted=done is operators.in_op)
+    right = read(clause.right, subquery)
+    if done is operators.is_:
+        return lambda row: left(row) is right(row)
+    if done is operators.is_not:
+        return lambda row: left(row) is not right(row)
+    if done is operators.startswith_op:
+        prefix = _unescaped(clause.right.value, clause.modifiers.get("escape"))
+        return lambda row: None if (it := left(row)) is None else it.startswith(prefix)
+    compare = _COMPARISONS.get(done)
+    if compare is None:
+        raise NotSimulated(f"the operator {done} in {clause}")
+
+    def compute(row: Row) -> Any:
+        one, other = left(row), right(row)
+        return None if one is None or other is None else compare(one, other)
+
+    return compute
+
+
+def _within(left: Value, right: Any, subquery: Subquery, *, wanted: bool) -> Value:
+    if isinstance(right, BindParameter):
+        members = list(right.value)
+    elif isinstance(getattr(right, "element", None), Select):
+        members = list(subquery(right.element))
+    else:
+        raise NotSimulated(f"IN {right}")
+    has_null = None in members
+
+    def compute(row: Row) -> Any:
+        value = left(row)
+        if value is None and members:
+            return None
+        if value in members:
+            return wanted
+        return None if has_null else not wanted
+
+    return compute
+
+
+def _boolean(clause: BooleanClauseList, subquery: Subquery) -> Value:
+    parts = [read(part, subquery) for part in clause.clauses]
+    decisive = clause.operator is operators.or_
+
+    def compute(row: Row) -> Any:
+        unknown = False
+        for part in parts:
+            value = part(row)
+            if value is None:
+                unknown = True
+            elif bool(value) is decisive:
+                return decisive
+        return None if unknown else not decisive
+
+    return compute
+
+
+def _unescaped(pattern: str, escape: str | None) -> str:
+    if escape is None:
+        if "%" in pattern or "_" in pattern:
+            raise NotSimulated(f"the pattern {pattern}")
+        return pattern
+    return re.sub(re.escape(escape) + "(.)", r"\1", pattern)
+
+
+def fixed_values(criteria: Iterable[Any]) -> dict[str, Any]:
+    """Tell which columns an expression pins to a value: rows can then be looked up by key."""
+    pinned: dict[str, Any] = {}
+    for clause in criteria:
+        if (
+            type(clause) is BinaryExpression
+            and clause.operator is operators.eq
+            and isinstance(clause.left, Column)
+            and isinstance(clause.right, BindParameter)
+        ):
+            pinned[clause.left.name] = clause.right.value
+    return pinned
+
+
+_SQL_WORDS = (
+    (r"\bIS NOT NULL\b", "is not None"),
+    (r"\bIS NULL\b", "is None"),
+    (r"(?<![<>!=])=(?!=)", "=="),
+    (r"<>", "!="),
+    (r"\bAND\b", "and"),
+    (r"\bOR\b", "or"),
+    (r"\bNOT\b", "not"),
+    (r"\bIN\b", "in"),
+    (r"\bNULL\b", "None"),
+)
+_CASE = re.compile(r"\bCASE WHEN (.+) THEN (.+?)(?: ELSE (.+?))? END\b")
+
+
+@lru_cache(maxsize=256)
+def _translated(sql: str) -> CodeType:
+    text = _CASE.sub(_conditional, " ".join(sql.split()))
+    for word, python in _SQL_WORDS:
+        text = re.sub(word, python, text)
+    return compile(text, "<schema>", "eval")
+
+
+def _conditional(case: re.Match[str]) -> str:
+    condition, then, otherwise = case.groups()
+    return f"(({then}) if ({condition}) else ({otherwise or 'NULL'}))"
+
+
+def computed_by(sql: str, row: Mapping[str, Any]) -> Any:
+    """Evaluate the text of a CHECK or of a computed column over a row; None is NULL.
+
+    The schema's own text is the source, so that a rule which changes there changes here.
+    """
+    try:
+        return eval(_translated(sql), {"__builtins__": {}}, row)
+    except TypeError:
+        return None  # NULL was compared
