@@ -19,6 +19,7 @@ class SimulatedDatabase(Database):
         world = surroundings or Calm()
         self._store = store
         self._turn = None
+        self._on_commit = lambda _fact: None
         self._running: set[asyncio.Task[object]] = set()
         self._writers = lambda: SimulatedSession(store, world, may_write=True)
         self._readers = lambda: SimulatedSession(store, world, may_write=False)

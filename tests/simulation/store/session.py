@@ -87,6 +87,7 @@ class SimulatedSession:
         self._tx: Transaction = store.begin(surroundings)
         self._known: dict[tuple[str, tuple[Any, ...]], Any] = {}
         self._new: list[Any] = []
+        self.info: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
         return self
