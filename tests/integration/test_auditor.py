@@ -12,7 +12,7 @@ from payment_service.workers import auditor
 from payment_service.workers.auditor import Auditor
 from tests.support.service import Harness
 
-RULE = "received is not the sum of the receipts"
+RULE = "received is not the receipts, plus what moved in, minus what moved out"
 DAMAGE = "UPDATE payments SET amount_received = amount_received + 1 WHERE id = '{}'"
 REPAIR = "UPDATE payments SET amount_received = amount_received - 1 WHERE id = '{}'"
 

@@ -1,5 +1,6 @@
 """The breakages, and what must catch each. The worst bugs of payment services are among them."""
 
+from tests.mutants.exceptions import EXCEPTIONS
 from tests.mutants.mutant import Mutant
 
 USE_CASES = "src/payment_service/use_cases"
@@ -119,7 +120,7 @@ MONEY = (
     Mutant(
         name="late money makes a closed payment paid",
         path="src/payment_service/domain/receipt.py",
-        old="    if status in {PaymentStatus.FAILED, PaymentStatus.EXPIRED}:",
+        old="    if status in CLOSED_UNPAID:",
         new="    if False:",
         tests=PAYMENTS,
     ),
@@ -292,4 +293,4 @@ PROVIDER = (
     ),
 )
 
-MUTANTS = (*WEBHOOKS, *CREATION, *MONEY, *REFUND, *DELIVERY, *PROVIDER)
+MUTANTS = (*WEBHOOKS, *CREATION, *MONEY, *REFUND, *EXCEPTIONS, *DELIVERY, *PROVIDER)

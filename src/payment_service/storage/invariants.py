@@ -95,9 +95,9 @@ QUERIES: dict[str, str] = {
             SELECT 1 FROM money_exceptions e
              WHERE e.payment_id = r.payment_id AND e.receipt_id = r.id)
         UNION ALL SELECT p.id FROM payments p WHERE p.id IN :payments
-           AND p.status IN ('failed', 'expired') AND p.amount_received > 0 AND NOT EXISTS (
+           AND p.status IN ('failed', 'expired') AND p.amount_applied > 0 AND NOT EXISTS (
             SELECT 1 FROM money_exceptions e
-             WHERE e.payment_id = p.id AND e.code IN ('underpaid', 'late'))""",
+             WHERE e.payment_id = p.id AND e.code = 'underpaid')""",
     "a returned refund that nobody was asked about": """
         SELECT f.payment_id FROM refunds f WHERE f.payment_id IN :payments
            AND f.status = 'failed' AND f.succeeded_at IS NOT NULL AND NOT EXISTS (
