@@ -96,7 +96,10 @@ async def command(
     options = cli.parser().parse_args(["exceptions", *arguments, "--json"])
     capsys.readouterr()
     assert await options.run(desk.service.service, options) == cli.FINE
-    return list(json.loads(capsys.readouterr().out))
+    printed = capsys.readouterr().out.splitlines()
+    # The log may be on standard output here; the answer begins with its bracket.
+    start = next(number for number, line in enumerate(printed) if line.startswith("["))
+    return list(json.loads("\n".join(printed[start:])))
 
 
 async def test_unmatched_money_is_for_operators_who_give_it_to_a_payment(
