@@ -230,6 +230,7 @@ class World:
             SimulatedProvider(self.bank, process),
             process.clock,
             Quota(process.clock, per_minute=1, burst=1),
+            Quota(process.clock, per_minute=1, burst=1),
             headers={"x-signature": "right"},
             body=body,
         )

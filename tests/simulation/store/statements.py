@@ -230,6 +230,8 @@ def _cut(rows: list[Row], statement: Select[Any]) -> list[Row]:
 
 def _project(tx: Transaction, statement: Select[Any], rows: list[Row]) -> Found:
     columns = [each.element if isinstance(each, Label) else each for each in statement._raw_columns]
+    if statement._group_by_clauses:
+        return _group(columns, statement, rows)
     if any(isinstance(column, FunctionElement) for column in columns):
         return Found([None] * len(columns), [tuple(_aggregate(each, rows) for each in columns)])
     readers: list[Any] = []
@@ -241,6 +243,23 @@ def _project(tx: Transaction, statement: Select[Any], rows: list[Row]) -> Found:
             readers.append(read(column, _subquery(tx)))
     entities = [column if isinstance(column, Table) else None for column in columns]
     return Found(entities, [tuple(it(row) for it in readers) for row in rows])
+
+
+def _group(columns: list[Any], statement: Select[Any], rows: list[Row]) -> Found:
+    keys = [clause.name for clause in statement._group_by_clauses]
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    told = [
+        tuple(
+            _aggregate(each, members)
+            if isinstance(each, FunctionElement)
+            else key[keys.index(each.name)]
+            for each in columns
+        )
+        for key, members in groups.items()
+    ]
+    return Found([None] * len(columns), told)
 
 
 def _aggregate(function: Any, rows: list[Row]) -> Any:
@@ -300,8 +319,7 @@ def _join_conditions(statement: Select[Any]) -> list[Any]:
 
 def _refuse_unknown(statement: Select[Any]) -> None:
     if (
-        statement._group_by_clauses
-        or statement._having_criteria
+        statement._having_criteria
         or statement._distinct
         or statement._correlate
         or statement._with_options
