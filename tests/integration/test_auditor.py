@@ -128,7 +128,7 @@ async def test_everything_is_audited_in_bounded_chunks(
     assert (completed(service) or 0) >= now.timestamp() > (before or 0) > 0
     for payment_id in (made[0], made[-1]):
         async with damaged(service, payment_id):
-            assert await service.violations() == [(RULE, payment_id)]
+            assert (RULE, payment_id) in await service.violations()
 
 
 async def test_many_changes_are_audited_in_several_steps(

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from payment_service import cli
 from payment_service.bootstrap import Service
@@ -21,7 +22,8 @@ class Commands:
         """Run a command; return its exit code."""
         self._capsys.readouterr()
         options = cli.parser().parse_args(arguments)
-        code = await options.run(self._service, options)
+        with capture_logs():  # a command's log goes to standard error
+            code = await options.run(self._service, options)
         self.printed = self._capsys.readouterr().out
         return int(code)
 
