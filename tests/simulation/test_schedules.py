@@ -11,7 +11,7 @@ from tests.simulation.breakages import BREAKAGES
 from tests.simulation.campaign import run_many
 from tests.simulation.schedule import run
 
-SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "20000"))
+SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "3000"))
 PROCESSES = 2
 MARKS_FROM = 3_000  # schedules after which every rare state must have been reached
 
