@@ -46,10 +46,23 @@ class KafkaServer(Server):
     stop_timeout_seconds = 30.0
 
     def __init__(
-        self, *, properties: Mapping[str, object] | None = None, progress: Progress = silent
+        self,
+        *,
+        properties: Mapping[str, object] | None = None,
+        advertised_port: int | None = None,
+        progress: Progress = silent,
     ) -> None:
+        """Prepare a broker.
+
+        Args:
+            properties: What else is to be set; listeners come on top of ours.
+            advertised_port: Where clients are told to connect, for a proxy that stands in between;
+                the broker's own port if None.
+            progress: Told of what takes time.
+        """
         super().__init__(progress=progress)
         self._more_properties = properties or {}
+        self._advertised_port = advertised_port
 
     @property
     def url(self) -> str:
@@ -102,7 +115,10 @@ class KafkaServer(Server):
     def _command(self) -> list[str]:
         properties = self.directory / "server.properties"
         settings = _properties(
-            self.directory, port=self.port, controller_port=self._controller_port
+            self.directory,
+            port=self.port,
+            controller_port=self._controller_port,
+            advertised_port=self._advertised_port,
         )
         for name, value in self._more_properties.items():
             # Listeners come on top: the plain one stays for whoever owns the server.
@@ -120,13 +136,15 @@ def _lines(settings: Mapping[str, object]) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _properties(directory: Path, *, port: int, controller_port: int) -> dict[str, object]:
+def _properties(
+    directory: Path, *, port: int, controller_port: int, advertised_port: int | None = None
+) -> dict[str, object]:
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised_port or port}",
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
@@ -147,6 +165,7 @@ def _properties(directory: Path, *, port: int, controller_port: int) -> dict[str
         "broker.heartbeat.interval.ms": 500,
         # A test does not wait three seconds for group members that will not come.
         "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 1000,  # nor six for one that was killed
         # A small machine: fewer threads, and no 128 MB set aside for compaction.
         "num.network.threads": 2,
         "num.io.threads": 4,

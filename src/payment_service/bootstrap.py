@@ -213,6 +213,14 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
 class _Server(uvicorn.Server):
     """A server that leaves signals to us: several run in one process."""
 
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket] | None) -> None:
+        super().__init__(config)
+        self._sockets = sockets
+
+    async def run_until_exit(self) -> None:
+        """Serve until `should_exit` is set."""
+        await self.serve(self._sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -225,6 +233,7 @@ class Listener:
     app: Any
     host: str
     port: int
+    ready: socket.socket | None = None  # listens already, instead of host and port
 
 
 def _server(listener: Listener, guard: type[asyncio.Protocol]) -> _Server:
@@ -246,7 +255,7 @@ def _server(listener: Listener, guard: type[asyncio.Protocol]) -> _Server:
         timeout_keep_alive=30,
         backlog=2048,
     )
-    return _Server(config)
+    return _Server(config, None if listener.ready is None else [listener.ready])
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +273,7 @@ async def run(
     *,
     beside: tuple[Listener, ...] = (),
     before_ops: Callable[[AsgiApp, Workers], AsgiApp] | None = None,
+    api_socket: socket.socket | None = None,
 ) -> None:
     """Run some roles until SIGTERM or SIGINT, then drain them in order.
 
@@ -275,6 +285,8 @@ async def run(
         roles: Which to run.
         beside: Other applications to serve.
         before_ops: Puts something before the operators' port.
+        api_socket: For the API, one that listens already: whoever holds it open lets processes come
+            and go without refusing a connection.
     """
     settings = service.settings
     stop = _stop_on_signals()
@@ -286,8 +298,9 @@ async def run(
     ops = _server(Listener(ops_app, settings.ops_host, settings.ops_port), guard)
     fronts = [_server(listener, guard) for listener in beside]
     if Role.API in roles:
-        fronts.append(_server(Listener(service.api(), settings.host, settings.port), guard))
-    serving = [asyncio.create_task(server.serve()) for server in [*fronts, ops]]
+        api = Listener(service.api(), settings.host, settings.port, api_socket)
+        fronts.append(_server(api, guard))
+    serving = [asyncio.create_task(server.run_until_exit()) for server in [*fronts, ops]]
     working = [asyncio.create_task(work) for work in _work(service, workers, roles)]
     stopping = asyncio.create_task(stop.wait())
     log.info("process.started", roles=sorted(roles), version=VERSION)

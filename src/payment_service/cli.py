@@ -25,6 +25,7 @@ from payment_service.commands import (
     webhooks,
 )
 from payment_service.commands.command import FINE, USAGE, WRONG, Run
+from payment_service.domain.clock import Clock, system_clock
 from payment_service.domain.errors import InvalidSettings, PaymentServiceError
 from payment_service.messaging.broker import BrokerUnavailable
 from payment_service.providers.provider import ProviderError
@@ -34,11 +35,11 @@ from payment_service.telemetry import logging, tracing
 COMMANDS = (upkeep, doctor, webhooks, exceptions, reconcile, audit, timeline)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, *, clock: Clock = system_clock) -> int:
     """Run a command and return its exit code."""
     options = parser().parse_args(arguments)
     try:
-        return int(uvloop.run(_run(options)))
+        return int(uvloop.run(_run(options, clock)))
     except InvalidSettings as error:
         for fault in error.faults:
             print(f"settings: {fault}", file=sys.stderr)
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         tracing.flush()
 
 
-def _run(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _run(options: argparse.Namespace, clock: Clock) -> Coroutine[Any, Any, int]:
     if options.command == "dev":
         logging.configure(os.environ.get("PAYMENTS_LOG_LEVEL", "WARNING"))
         return _dev()
@@ -60,7 +61,7 @@ def _run(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
     logging.configure(settings.log_level, None if is_process else sys.stderr)
     if options.command == "token":
         return _token(settings, options)
-    return _with_service(settings, options)
+    return _with_service(settings, options, clock)
 
 
 async def _dev() -> int:
@@ -68,8 +69,8 @@ async def _dev() -> int:
     return FINE
 
 
-async def _with_service(settings: Settings, options: argparse.Namespace) -> int:
-    async with open_service(settings) as service:
+async def _with_service(settings: Settings, options: argparse.Namespace, clock: Clock) -> int:
+    async with open_service(settings, clock) as service:
         if options.command in set(Role):
             await bootstrap.run(service, frozenset({Role(options.command)}))
             return FINE

@@ -192,6 +192,8 @@ async def _wait_for_hang_up(receive: Any, seconds: float) -> bool:
 def _reset(send: Any) -> None:
     """Reset the connection: what uvicorn calls `send` is a method of the exchange, and knows it."""
     transport = send.__self__.transport
+    if transport.is_closing():
+        return  # its number may be another connection's by now
     number = os.dup(transport.get_extra_info("socket").fileno())
     with socket.socket(fileno=number) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_NOT_CLOSE)

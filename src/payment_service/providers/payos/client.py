@@ -140,7 +140,8 @@ class PayOSClient:
             raise RequestNotSent("payOS cannot be reached") from error
         except (TimeoutError, httpx.TimeoutException) as error:
             raise ProviderTimeout("payOS did not answer in time") from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, AttributeError) as error:
+            # The second is anyio's, for a connection that was reset while it was made.
             raise ProviderFailing("the connection to payOS broke") from error
 
     async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
