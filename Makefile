@@ -70,6 +70,14 @@ test: $(READY) ## Every suite that can run here; REQUIRE_STACK=1 makes a missing
 fuzz: $(READY) ## schemathesis against a running service; FUZZ_EXAMPLES=30 per operation
 	@exec $(BIN)/python -m tests.fuzz
 
+.PHONY: chaos
+chaos: $(READY) ## Kill processes, servers and connections, then compare all ledgers; CHAOS_PAYMENTS=500
+	@exec $(BIN)/python -m tests.chaos
+
+.PHONY: mutants
+mutants: $(READY) ## Break the service on purpose, and see each breakage caught; MUTANTS="text" chooses
+	@exec $(BIN)/python -m tests.mutants
+
 .PHONY: bench
 bench: $(READY) ## The cost of the contract against bare Starlette; BENCH_QUICK=1 for a smoke run
 	@exec $(BIN)/python -m tests.benchmarks

@@ -2,7 +2,7 @@
 
 Every effect that outlives the process passes two of them: a commit, a call to the provider, a
 publication, a commit of offsets, an answer. Tests arm them in their own process and kill it there
-(tests/faults); nothing outside the process can arm them, and unarmed they cost one comparison.
+(tests/chaos); nothing outside the process can arm them, and unarmed they cost one comparison.
 
 Source of the idea: pingcap/failpoint, tikv/fail-rs.
 """
