@@ -74,14 +74,14 @@ CREATION = (
     Mutant(
         name="the fence of an idempotency key is not checked",
         path=f"{STORAGE}/idempotency.py",
-        old="        IdempotencyKey.fence == fence,\n",
+        old="        IdempotencyKey.fence == held.fence,\n",
         new="",
         tests=DATABASE,
     ),
     Mutant(
         name="a key is good for any request",
         path=f"{STORAGE}/idempotency.py",
-        old="    if known.fingerprint != request.fingerprint:",
+        old="    if not hmac.compare_digest(known.fingerprint, request.fingerprint):",
         new="    if False:",
         tests=DATABASE,
     ),
@@ -102,8 +102,8 @@ CREATION = (
     Mutant(
         name="two live payments for one order",
         path=f"{USE_CASES}/create_payment.py",
-        old="        if live is not None:\n            raise OrderReferenceInUse(live.id)",
-        new="        if False:\n            raise OrderReferenceInUse(live.id)",
+        old="    if live is not None:\n        raise OrderReferenceInUse(live.id)",
+        new="    if False:\n        raise OrderReferenceInUse(live.id)",
         tests=PAYMENTS,
     ),
     Mutant(
