@@ -104,9 +104,10 @@ async def _rest(world: World) -> None:
         left = _unfinished(world)
         if not left:
             return
-        if world.loop.time() > deadline:
+        wait = _next_moment(world, {each.process.name for each in workers})
+        if world.loop.time() + wait > deadline:
             break
-        await asyncio.sleep(_next_moment(world, {each.process.name for each in workers}))
+        await asyncio.sleep(wait)
     world.fault(f"it never came to rest: {_unfinished(world)}")
 
 
