@@ -40,7 +40,7 @@ WANTING_SHOWN_MAX = 4
 IDS_MAX = 100
 WATCHED = timedelta(days=1)  # after which every closed link was looked at again, once at least
 LEASES_CUT_SHORT = 0.8  # of the dead: the rest is waited for as in life
-REPEATS_MAX = 60  # for every interruption of a relay: see `budget_of_repeats`
+REPEATS_MAX = 20  # messages that come again for each interruption of a relay, on average
 SESSION_TIMEOUT_MS = 1_500
 
 

@@ -74,3 +74,11 @@ def test_it_tells_its_version_and_stays_within_its_memory(kafka: KafkaServer):
     assert kafka.version.startswith(("3.", "4."))
     assert kafka.url == f"kafka://127.0.0.1:{kafka.port}"
     assert kafka.memory_bytes < 700 * 1024 * 1024
+
+
+def test_clients_can_be_told_to_connect_to_a_proxy() -> None:
+    with KafkaServer(advertised_port=1) as behind:
+        producer = Producer({"bootstrap.servers": behind.bootstrap})
+        brokers = producer.list_topics(timeout=DEADLINE_SECONDS).brokers.values()
+
+    assert [broker.port for broker in brokers] == [1]

@@ -131,6 +131,20 @@ async def test_nobody_there_means_not_sent() -> None:
             await client.call(Operation.CREATE, "POST", "/x", body={})
 
 
+class ResetAtOnce(httpx.AsyncBaseTransport):
+    """Fails as anyio does for a connection that is reset while it is made."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+
+
+async def test_a_connection_that_is_reset_while_it_is_made_is_an_unknown_outcome() -> None:
+    async with httpx.AsyncClient(transport=ResetAtOnce(), base_url="http://x") as http:
+        client = PayOSClient(http, Credentials("c", "a", "k"), patient())
+        with pytest.raises(OutcomeUnknown):
+            await client.call(Operation.CREATE, "POST", "/x", body={})
+
+
 async def test_reads_are_repeated_within_bounds() -> None:
     well = answer(200, b'{"code":"00","data":{}}')
     calls = 2 * CALLS_PER_RETRY  # they pay for two retries
