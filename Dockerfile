@@ -4,7 +4,10 @@ WORKDIR /build
 COPY requirements.lock ./
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY . .
-RUN pip install --no-cache-dir hatchling && pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . && \
+# What builds the wheel is pinned, too: hatchling and what it needs, out of the larger lock.
+RUN awk '/^[a-z]/ {on = /^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/} on' requirements-dev.lock > build.lock && \
+    pip install --no-cache-dir --require-hashes -r build.lock && \
+    pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . && \
     /venv/bin/pip install --no-cache-dir --no-deps /wheels/*.whl && /venv/bin/pip uninstall -y pip
 
 FROM python:3.11-slim-bookworm

@@ -78,6 +78,10 @@ chaos: $(READY) ## Kill processes, servers and connections, then compare all led
 mutants: $(READY) ## Break the service on purpose, and see each breakage caught; MUTANTS="text" chooses
 	@exec $(BIN)/python -m tests.mutants
 
+.PHONY: hostile
+hostile: $(READY) ## Attack a running service with the table of hostile inputs, and print it
+	@exec $(BIN)/python -m tests.hostile
+
 .PHONY: bench
 bench: $(READY) ## The cost of the contract against bare Starlette; BENCH_QUICK=1 for a smoke run
 	@exec $(BIN)/python -m tests.benchmarks
@@ -93,6 +97,14 @@ migration: $(READY) ## Draft a migration from the models: make migration M="add 
 lock: ## Pin every package anew (needs uv)
 	@$(BIN)/uv pip compile --universal --quiet --no-header --python-version 3.11 --generate-hashes -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile --universal --quiet --no-header --python-version 3.11 --generate-hashes --extra dev -o requirements-dev.lock pyproject.toml
+
+.PHONY: sbom
+sbom: $(READY) ## What is in the image, as CycloneDX, to dist/sbom.json
+	@mkdir -p dist && $(BIN)/python -m deploy.sbom > dist/sbom.json
+
+.PHONY: vulnerabilities
+vulnerabilities: $(READY) ## Ask the advisory database about the locked packages, if it can be reached
+	@exec $(BIN)/python -m deploy.vulnerabilities
 
 .PHONY: clean
 clean: ## Remove what can be made again; your data in var/ stays

@@ -13,7 +13,13 @@ from sqlalchemy import Connection, String
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from payment_service.storage.models import Base
-from payment_service.storage.types import BigId, Payload, UtcDateTime
+from payment_service.storage.types import (
+    BigId,
+    Payload,
+    SealedBytes,
+    SealedText,
+    UtcDateTime,
+)
 
 LOCK_TIMEOUT_SECONDS = 5
 
@@ -24,10 +30,16 @@ def render_item(kind: str, item: Any, _autogen: AutogenContext) -> str | Literal
         return False
     if isinstance(item, UtcDateTime):
         return "INSTANT"
-    if item is Payload:
+    if item is Payload or isinstance(item, SealedBytes):
         return "BYTES"
     if item is BigId:
         return "ROW_ID"
+    return _render_with_length(item)
+
+
+def _render_with_length(item: Any) -> str | Literal[False]:
+    if isinstance(item, SealedText):
+        return f"sealed({item.length})"
     if isinstance(item, String) and item._variant_mapping:  # noqa: SLF001  # no public way to ask
         return f"key({item.length})"
     return False

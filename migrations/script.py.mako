@@ -37,6 +37,11 @@ def key(length: int) -> TypeEngine[str]:
     return sa.String(length).with_variant(binary, "mysql", "mariadb")
 
 
+def sealed(length: int) -> TypeEngine[bytes]:
+    """Bytes that only the service can read."""
+    return sa.LargeBinary().with_variant(mysql.VARBINARY(length), "mysql", "mariadb")
+
+
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
 

@@ -37,6 +37,11 @@ def key(length: int) -> TypeEngine[str]:
     return sa.String(length).with_variant(binary, "mysql", "mariadb")
 
 
+def sealed(length: int) -> TypeEngine[bytes]:
+    """Bytes that only the service can read."""
+    return sa.LargeBinary().with_variant(mysql.VARBINARY(length), "mysql", "mariadb")
+
+
 def upgrade() -> None:
     op.create_table(
         "idempotency_keys",
@@ -202,6 +207,7 @@ def upgrade() -> None:
         sa.Column("received_at", INSTANT, nullable=False),
         sa.Column("processed_at", INSTANT, nullable=True),
         sa.Column("next_check_at", INSTANT, nullable=True),
+        sa.Column("redact_at", INSTANT, nullable=True),
         sa.CheckConstraint(
             "status <> 'received' OR next_check_at IS NOT NULL",
             name=op.f("ck_webhook_events_received_is_checked"),
@@ -215,6 +221,9 @@ def upgrade() -> None:
     with op.batch_alter_table("webhook_events", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_webhook_events_next_check_at"), ["next_check_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_webhook_events_redact_at"), ["redact_at"], unique=False
         )
         batch_op.create_index(
             batch_op.f("ix_webhook_events_status_received_at"),
@@ -299,8 +308,8 @@ def upgrade() -> None:
         sa.Column("recorded_at", INSTANT, nullable=False),
         sa.Column("payer_bank_id", sa.String(length=64), nullable=True),
         sa.Column("payer_bank_bin", key(6), nullable=True),
-        sa.Column("payer_account_number", sa.String(length=64), nullable=True),
-        sa.Column("payer_account_name", sa.String(length=255), nullable=True),
+        sa.Column("payer_account_number", sealed(512), nullable=True),
+        sa.Column("payer_account_name", sealed(1536), nullable=True),
         sa.CheckConstraint("amount > 0", name=op.f("ck_receipts_amount_positive")),
         sa.CheckConstraint(
             "amount_applied >= 0 AND amount_applied <= amount",
@@ -340,8 +349,8 @@ def upgrade() -> None:
         sa.Column("reference", key(64), nullable=True),
         sa.Column("destination_type", key(16), nullable=False),
         sa.Column("bank_bin", key(6), nullable=False),
-        sa.Column("account_number", sa.String(length=64), nullable=False),
-        sa.Column("account_name", sa.String(length=255), nullable=True),
+        sa.Column("account_number", sealed(512), nullable=False),
+        sa.Column("account_name", sealed(1536), nullable=True),
         sa.Column("payout_number", sa.Integer(), nullable=False),
         sa.Column("provider_reference", key(64), nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),

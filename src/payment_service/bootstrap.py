@@ -24,6 +24,7 @@ from payment_service.api.auth import TokenVerifier
 from payment_service.api.keys import KeySet, reader_of
 from payment_service.api.rates import RateLimits
 from payment_service.domain.clock import Clock, system_clock
+from payment_service.domain.errors import InvalidSettings
 from payment_service.domain.ids import new_id
 from payment_service.domain.return_url import ReturnUrls
 from payment_service.messaging.broker import Broker, Subscriber
@@ -35,6 +36,7 @@ from payment_service.providers.registry import open_provider
 from payment_service.settings import LOOPBACK, Settings
 from payment_service.storage import invariants, migrate
 from payment_service.storage.database import Database
+from payment_service.storage.sealing import Keyring
 from payment_service.telemetry import tracing
 from payment_service.telemetry.logging import get_logger
 from payment_service.telemetry.metrics import Metrics
@@ -186,7 +188,11 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
             open_provider(settings.provider, settings.environment, Monitor(metrics))
         )
         database = await stack.enter_async_context(
-            Database.open(settings.database_url, on_commit=Witness(metrics))
+            Database.open(
+                settings.database_url,
+                keyring=_keyring(settings.data_keys),
+                on_commit=Witness(metrics),
+            )
         )
         metrics.watch_connections(database.connections)
         metrics.connections_max.set(database.connections_max)
@@ -208,6 +214,13 @@ async def open_service(settings: Settings, clock: Clock = system_clock) -> Async
             keys=KeySet(reader_of(jwks_url), clock) if jwks_url else None,
             name=name,
         )
+
+
+def _keyring(text: str) -> Keyring:
+    try:
+        return Keyring.parse(text)
+    except ValueError as error:
+        raise InvalidSettings([f"PAYMENTS_DATA_KEYS: {error}"]) from error
 
 
 class _Server(uvicorn.Server):

@@ -14,11 +14,13 @@ from payment_service.bootstrap import ALL_ROLES, Listener, Service, Workers, ope
 from payment_service.domain.clock import OffsetClock
 from payment_service.settings import Settings
 from payment_service.storage import migrate
+from payment_service.storage.sealing import new_key
 from payment_service.workers.dev_clock import DevClock
 from payment_service.workers.ops_server import AsgiApp
 
 SIMULATOR_APP = "payos_simulator.app:create_app_from_environment"  # by name: it is no part of us
 SCOPES = "payments:read payments:write refunds:write exceptions:write"
+DATA_KEYS = "var/data-keys"
 TOKEN_LIFETIME = timedelta(days=7)
 SIMULATOR_SECONDS = 5.0  # that it may take to answer
 
@@ -53,6 +55,8 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 async def run(environ: Mapping[str, str]) -> None:
     """Migrate, start everything, and say how to try it."""
     complete = environment(environ)
+    if not {"PAYMENTS_DATA_KEYS", "PAYMENTS_DATA_KEYS_FILE"} & complete.keys():
+        complete["PAYMENTS_DATA_KEYS"] = _kept_keys(Path(DATA_KEYS))
     os.environ.update(complete)  # the simulator reads its own settings
     settings = Settings.read(complete)
     simulator = Listener(SIMULATOR_APP, "127.0.0.1", int(complete["PAYOS_SIMULATOR_PORT"]))
@@ -108,6 +112,15 @@ def dev_clock(
         relay=workers.relay,
         scheduler=workers.scheduler,
     )
+
+
+def _kept_keys(path: Path) -> str:
+    """Read the keys that people's data are sealed with, or make one that lasts as the data do."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(new_key())
+    return path.read_text()
 
 
 def welcome(settings: Settings, environ: Mapping[str, str]) -> str:

@@ -4,10 +4,11 @@ A value that is missing or wrong stops the start; all faults are told at once, w
 A secret NAME may also be given as a file, NAME_FILE.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from payment_service.domain.errors import InvalidSettings
@@ -18,6 +19,37 @@ SECRET_LENGTH_MIN = 32  # bytes; RFC 7518 section 3.2 for HS256
 PORT_MAX = 65535
 NUMBER_DIGITS_MAX = 9
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class SecretsProvider(Protocol):
+    """Where secrets are kept. A vault is one more class with this method."""
+
+    def fill_in(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment with every secret that it points to in its place.
+
+        Raises:
+            InvalidSettings: A secret cannot be had; one message for each, without values.
+        """
+
+
+class MountedFiles:
+    """Secrets in files, as orchestrators mount them: NAME_FILE names the file of NAME."""
+
+    def fill_in(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Read the files."""
+        values = dict(environ)
+        faults = []
+        for name, path in environ.items():
+            target = name.removesuffix("_FILE")
+            if target == name or not target.startswith(("PAYMENTS_", "PAYOS_")):
+                continue
+            try:
+                values[target] = Path(path).read_text().strip()
+            except (OSError, UnicodeDecodeError):
+                faults.append(f"{name} names a file that cannot be read")
+        if faults:
+            raise InvalidSettings(faults)
+        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +79,7 @@ class Settings:
 
     database_url: str = field(repr=False)
     broker_url: str = field(repr=False)
+    data_keys: str = field(repr=False)  # that people's data are sealed with, the first writes
     provider: str
     public_url: str
     host: str
@@ -60,16 +93,17 @@ class Settings:
     environment: Mapping[str, str] = field(repr=False)  # for the provider
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the environment.
+    def read(cls, environ: Mapping[str, str], secrets: SecretsProvider | None = None) -> "Settings":
+        """Read the environment, with the secrets that it only points to.
 
         Raises:
             InvalidSettings: One message per fault.
         """
-        reader = _Reader(_with_files(environ))
+        reader = _Reader((secrets or MountedFiles()).fill_in(environ))
         settings = cls(
             database_url=reader.database_url(),
             broker_url=reader.broker_url(),
+            data_keys=reader.required("PAYMENTS_DATA_KEYS"),
             provider=reader.text("PAYMENTS_PROVIDER", "payos"),
             public_url=reader.url("PAYMENTS_PUBLIC_URL", "http://127.0.0.1:8000"),
             host=reader.text("PAYMENTS_HOST", "127.0.0.1"),
@@ -149,7 +183,7 @@ class _Reader:
             self.faults.append(f"PAYMENTS_AUTH_SECRET needs {SECRET_LENGTH_MIN} bytes or more")
         if jwks_url is not None and not _is_private_or_secure(jwks_url):
             self.faults.append("PAYMENTS_AUTH_JWKS_URL must start with https://")
-        issuer, audience = map(self._required, ("PAYMENTS_AUTH_ISSUER", "PAYMENTS_AUTH_AUDIENCE"))
+        issuer, audience = map(self.required, ("PAYMENTS_AUTH_ISSUER", "PAYMENTS_AUTH_AUDIENCE"))
         return AuthSettings(
             secret=secret,
             jwks_url=jwks_url,
@@ -186,7 +220,7 @@ class _Reader:
             found[tenant.strip()] = hosts
         return found
 
-    def _required(self, name: str) -> str:
+    def required(self, name: str) -> str:
         value = self.text(name)
         if not value:
             self.faults.append(f"{name} is required")
@@ -197,26 +231,3 @@ def _is_private_or_secure(url: str) -> bool:
     """Tell whether nobody on the way can change what an address answers."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
-
-
-def _with_files(
-    environ: Mapping[str, str], read: Callable[[Path], str] = Path.read_text
-) -> dict[str, str]:
-    """Read the files that NAME_FILE names as NAME.
-
-    Raises:
-        InvalidSettings: A file cannot be read.
-    """
-    values = dict(environ)
-    faults = []
-    for name, path in environ.items():
-        target = name.removesuffix("_FILE")
-        if target == name or not target.startswith(("PAYMENTS_", "PAYOS_")):
-            continue
-        try:
-            values[target] = read(Path(path)).strip()
-        except (OSError, UnicodeDecodeError):
-            faults.append(f"{name} names a file that cannot be read")
-    if faults:
-        raise InvalidSettings(faults)
-    return values

@@ -15,6 +15,7 @@ from payos_simulator.app import create_app
 from payos_simulator.config import Config
 from tests.chaos.shared import SharedClock, Tally, Trap
 from tests.chaos.zygote import Order
+from tests.support.service import DATA_KEYS
 from tests.support.simulator import ENVIRONMENT, PAYMENT, PAYOUT
 
 PROVIDER = "provider"
@@ -91,6 +92,7 @@ def settings(database: str, broker: str, provider_url: str) -> dict[str, str]:
         "PAYMENTS_AUTH_SECRET": AUTH_SECRET,
         "PAYMENTS_AUTH_ISSUER": ISSUER,
         "PAYMENTS_AUTH_AUDIENCE": AUDIENCE,
+        "PAYMENTS_DATA_KEYS": DATA_KEYS,
         "PAYMENTS_LOG_LEVEL": "INFO",
         "PAYOS_BASE_URL": provider_url,
     }

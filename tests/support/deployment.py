@@ -16,6 +16,7 @@ import httpx
 import jwt
 
 from tests.support.process import AUTH_SECRET, free_port, wait_until
+from tests.support.service import DATA_KEYS
 from tests.support.simulator import Simulator
 
 START_SECONDS = 150  # four processes that start side by side on a busy machine
@@ -96,6 +97,7 @@ class Deployment:
             **AUTH,
             **simulator.environment,
             "PAYMENTS_AUTH_SECRET": AUTH_SECRET,
+            "PAYMENTS_DATA_KEYS": DATA_KEYS,
             "PAYMENTS_DATABASE_URL": database_url,
             "PAYMENTS_BROKER_URL": broker_url,
             "PAYMENTS_PORT": str(self.port),

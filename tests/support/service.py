@@ -20,6 +20,7 @@ from payment_service.storage import invariants, migrate
 from tests.support.units import UnitWatch
 
 SECRET = "a-secret-for-tests-of-at-least-32-bytes"
+DATA_KEYS = f"tests:{'A' * 43}="  # 32 bytes of nothing
 ISSUER, AUDIENCE = "tests", "payment-service"
 SCOPES = "payments:read payments:write refunds:write exceptions:write"
 STEPS_MAX = 200
@@ -43,6 +44,7 @@ def environment(database_url: str, more: Mapping[str, str]) -> dict[str, str]:
         "PAYMENTS_AUTH_ISSUER": ISSUER,
         "PAYMENTS_AUTH_AUDIENCE": AUDIENCE,
         "PAYMENTS_PUBLIC_URL": "http://payments.test",
+        "PAYMENTS_DATA_KEYS": DATA_KEYS,
         **more,
     }
 

@@ -9,6 +9,7 @@ from payment_service.settings import Settings
 
 GOOD = {
     "PAYMENTS_AUTH_SECRET": "s" * 32,
+    "PAYMENTS_DATA_KEYS": "first:not-read-here",
     "PAYMENTS_AUTH_ISSUER": "issuer",
     "PAYMENTS_AUTH_AUDIENCE": "audience",
 }
@@ -34,7 +35,7 @@ def test_every_fault_is_told_at_once_without_its_value() -> None:
     with pytest.raises(InvalidSettings) as caught:
         Settings.read(bad)
 
-    assert len(caught.value.faults) == 7
+    assert len(caught.value.faults) == 8
     assert "hunter2" not in str(caught.value)
 
 

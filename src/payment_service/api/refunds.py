@@ -21,6 +21,7 @@ from payment_service.providers.provider import PaymentProvider
 from payment_service.storage import payments, refunds
 from payment_service.storage.database import Database, Session
 from payment_service.storage.models import Refund
+from payment_service.telemetry.masking import Masked
 from payment_service.use_cases.create_refund import CreateRefund, create_refund
 
 
@@ -105,8 +106,9 @@ def account_of(
     """Read where money goes; None is the account that paid."""
     if isinstance(destination, contract.SourceDestination):
         return None
+    name = given(destination.account_name)
     return BankAccount(
-        destination.bank_bin, destination.account_number, given(destination.account_name)
+        destination.bank_bin, Masked(destination.account_number), Masked(name) if name else None
     )
 
 

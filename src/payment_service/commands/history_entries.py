@@ -15,7 +15,6 @@ from payment_service.storage.models import (
     Refund,
     WebhookEvent,
 )
-from payment_service.telemetry.masking import Masked
 
 
 def describe(history: History) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def describe_receipt(receipt: Receipt) -> dict[str, Any]:
         "bank_reference": receipt.bank_reference,
         "order_code": receipt.order_code,
         "payer_bank_id": receipt.payer_bank_id,
-        "payer_account": str(Masked(account)) if account else None,
+        "payer_account": str(account) if account else None,
     }
 
 
@@ -95,7 +94,7 @@ def _refund(refund: Refund) -> dict[str, Any]:
         "reason": refund.reason,
         "reference": refund.reference,
         "bank_bin": refund.bank_bin,
-        "account": str(Masked(refund.account_number)),
+        "account": str(refund.account_number),
         "payout": refund.payout_reference,
         "succeeded_at": refund.succeeded_at,
         "next_check_at": refund.next_check_at,

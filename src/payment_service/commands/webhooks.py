@@ -176,6 +176,8 @@ def _replay_entry(entry: AuditEntry) -> dict[str, Any]:
 
 
 def _payload(payload: bytes) -> Any:
+    if not payload:
+        return "<redacted>"
     try:
         return _masked(json.loads(payload))
     except (ValueError, RecursionError):

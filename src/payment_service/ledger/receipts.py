@@ -26,6 +26,7 @@ from payment_service.storage.models import (
     Reallocation,
     Receipt,
 )
+from payment_service.telemetry.masking import Masked
 
 WATCH_CLOSED = timedelta(hours=48)
 """How long a closed link is looked at: banks book transfers of the night on the next day."""
@@ -150,9 +151,13 @@ def _receipt(
         recorded_at=now,
         payer_bank_id=payer.bank_id if payer else None,
         payer_bank_bin=payer.bank_bin if payer else None,
-        payer_account_number=payer.account_number if payer else None,
-        payer_account_name=payer.account_name if payer else None,
+        payer_account_number=_masked(payer.account_number if payer else None),
+        payer_account_name=_masked(payer.account_name if payer else None),
     )
+
+
+def _masked(text: str | None) -> Masked | None:
+    return None if text is None else Masked(text)
 
 
 async def credit(

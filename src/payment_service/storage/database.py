@@ -26,6 +26,8 @@ from payment_service.domain.errors import ConcurrentUpdate, StorageUnavailable
 from payment_service.domain.facts import Fact
 from payment_service.storage import engines
 from payment_service.storage.faults import is_disconnect, is_transient
+from payment_service.storage.sealing import Keyring
+from payment_service.storage.types import use_keyring
 from payment_service.telemetry import tracing
 
 Session = AsyncSession
@@ -71,11 +73,22 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, pool_size: int = 16, on_commit: OnCommit = _unheard
+        cls,
+        url: str,
+        *,
+        keyring: Keyring | None = None,
+        pool_size: int = 16,
+        on_commit: OnCommit = _unheard,
     ) -> AsyncIterator["Database"]:
-        """Open a pool; finish running units of work before it closes."""
+        """Open a pool; finish running units of work before it closes.
+
+        Without a keyring the sealed columns can be neither written nor read.
+        """
         engine, reader = engines.create(url, pool_size=pool_size)
         tracing.trace_engines(engine.sync_engine, reader.sync_engine)
+        if keyring is not None:
+            for each in (engine, reader):
+                use_keyring(each.dialect, keyring)
         database = cls(engine, reader, on_commit)
         try:
             yield database

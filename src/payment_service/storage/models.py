@@ -26,7 +26,15 @@ from payment_service.domain.payment import CLOSED_UNPAID, PaymentStatus
 from payment_service.domain.refund import RefundStatus
 from payment_service.storage.exception_tables import MoneyException, Reallocation
 from payment_service.storage.schema import TABLE_OPTIONS, Base, Id
-from payment_service.storage.types import BigId, Payload, UtcDateTime, ascii_key
+from payment_service.storage.types import (
+    BigId,
+    Payload,
+    SealedBytes,
+    SealedText,
+    UtcDateTime,
+    ascii_key,
+)
+from payment_service.telemetry.masking import Masked
 
 __all__ = [
     "AuditEntry",
@@ -184,8 +192,12 @@ class Receipt(Base):
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
     payer_bank_id: Mapped[str | None] = mapped_column(String(64))
     payer_bank_bin: Mapped[str | None] = mapped_column(ascii_key(6))
-    payer_account_number: Mapped[str | None] = mapped_column(String(64))
-    payer_account_name: Mapped[str | None] = mapped_column(String(255))
+    payer_account_number: Mapped[Masked | None] = mapped_column(
+        SealedText("receipts.payer_account_number", 512)
+    )
+    payer_account_name: Mapped[Masked | None] = mapped_column(
+        SealedText("receipts.payer_account_name", 1536)
+    )
 
     __table_args__ = (
         CheckConstraint("amount > 0", name="amount_positive"),
@@ -222,8 +234,8 @@ class Refund(Base):
     reference: Mapped[str | None] = mapped_column(ascii_key(64))  # the merchant's
     destination_type: Mapped[str] = mapped_column(ascii_key(16))
     bank_bin: Mapped[str] = mapped_column(ascii_key(6))
-    account_number: Mapped[str] = mapped_column(String(64))
-    account_name: Mapped[str | None] = mapped_column(String(255))
+    account_number: Mapped[Masked] = mapped_column(SealedText("refunds.account_number", 512))
+    account_name: Mapped[Masked | None] = mapped_column(SealedText("refunds.account_name", 1536))
     payout_number: Mapped[int] = mapped_column(Integer, default=1)
     provider_reference: Mapped[str | None] = mapped_column(ascii_key(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -287,7 +299,7 @@ class WebhookEvent(Base):
     provider: Mapped[str] = mapped_column(ascii_key(32))
     event_id: Mapped[str] = mapped_column(ascii_key(128))
     schema_version: Mapped[str] = mapped_column(ascii_key(16))
-    payload: Mapped[bytes] = mapped_column(Payload)
+    payload: Mapped[bytes] = mapped_column(SealedBytes("webhook_events.payload"))
     status: Mapped[str] = mapped_column(ascii_key(16))
     reason: Mapped[str | None] = mapped_column(String(255))
     payment_id: Mapped[str | None] = mapped_column(Id)
@@ -295,6 +307,7 @@ class WebhookEvent(Base):
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     processed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     next_check_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    redact_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: it is redacted
 
     __table_args__ = (
         CheckConstraint(
@@ -302,6 +315,7 @@ class WebhookEvent(Base):
         ),
         UniqueConstraint("provider", "event_id"),
         Index(None, "next_check_at"),
+        Index(None, "redact_at"),
         Index(None, "status", "received_at"),
         TABLE_OPTIONS,
     )

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
@@ -18,6 +18,10 @@ IGNORED = "ignored"  # there is nothing to apply, `reason` says why
 DEAD = "dead"  # could not be applied; waits for an operator
 REJECTED = "rejected"  # the signature was wrong; evidence, never applied
 STATUSES = (RECEIVED, APPLIED, IGNORED, DEAD, REJECTED)
+FINAL = (APPLIED, IGNORED, REJECTED)
+
+PAYLOAD_KEPT = timedelta(days=90)
+"""Payloads name the payer. Afterwards the row stays, for ever, and the payload goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,7 @@ async def add(
                 received_at=received_at,
                 processed_at=None if status == RECEIVED else received_at,
                 next_check_at=next_check_at,
+                redact_at=received_at + PAYLOAD_KEPT,
             )
         )
     except IntegrityError as error:
@@ -153,3 +158,21 @@ async def list_unapplied(session: Session, payment_id: str) -> Sequence[WebhookE
         .order_by(WebhookEvent.received_at)
     )
     return (await session.scalars(query)).all()
+
+
+async def redact(session: Session, *, now: datetime, limit: int) -> int:
+    """Take away payloads that have been kept long enough; return how many.
+
+    Those that wait for somebody keep theirs: nothing else tells what they are about.
+    """
+    query = (
+        select(WebhookEvent.id)
+        .where(WebhookEvent.redact_at <= now, WebhookEvent.status.in_(FINAL))
+        .order_by(WebhookEvent.redact_at)
+        .limit(limit)
+    )
+    due = (await session.scalars(query)).all()
+    await session.execute(
+        update(WebhookEvent).where(WebhookEvent.id.in_(due)).values(payload=b"", redact_at=None)
+    )
+    return len(due)

@@ -107,7 +107,7 @@ def _request(refund: Refund) -> RefundRequest:
         idempotency_key=refund.payout_reference,
         money=Money(refund.amount, Currency(refund.currency)),
         bank_bin=refund.bank_bin,
-        account_number=refund.account_number,
+        account_number=refund.account_number.reveal(),
         text=f"REFUND {refund.id[-8:].upper()}",
     )
 

@@ -22,7 +22,8 @@ async def replay_webhook(
 
     Raises:
         NotFound: There is no such webhook.
-        InvalidStateTransition: Its signature was wrong: it is evidence, not a webhook.
+        InvalidStateTransition: Its signature was wrong: it is evidence, not a webhook. Or it is
+            so old that its payload was redacted.
     """
 
     async def replay(session: Session) -> None:
@@ -31,6 +32,8 @@ async def replay_webhook(
             raise InvalidStateTransition(
                 "A webhook with a wrong signature is never applied.", webhook.status
             )
+        if not webhook.payload:
+            raise InvalidStateTransition("Its payload is not kept any more.", webhook.status)
         now = clock()
         webhook.status = webhooks.RECEIVED
         webhook.reason = webhook.processed_at = None

@@ -241,6 +241,10 @@ class Scheduler:
                 session, published_before=at - outbox.KEPT, limit=PURGE_MAX
             ),
         )
+        forgotten += await self._database.transact(
+            "scheduler.redact_webhooks",
+            lambda session: webhooks.redact(session, now=at, limit=PURGE_MAX),
+        )
         if forgotten >= PURGE_MAX:
             self._housekeeping_at = at  # more is waiting: go on at the next turn
         self._metrics.job_runs.labels("housekeeping", "ok").inc(forgotten)
