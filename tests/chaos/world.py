@@ -33,6 +33,7 @@ from tests.chaos.proxy import Link
 from tests.chaos.roles import Roles, settings
 from tests.chaos.shared import SharedClock, Tally
 from tests.chaos.zygote import Zygote
+from tests.support.service import KEYRING
 
 PROGRESS_SECONDS = 5.0
 POLL_SECONDS = 0.5
@@ -91,7 +92,7 @@ class World:
     async def run(self, mysql: MySQLServer, kafka: KafkaServer) -> None:
         """Live through it all; `outcome` tells what was found."""
         began = self._began = time.monotonic()
-        async with Database.open(mysql.url(), pool_size=2) as database:
+        async with Database.open(mysql.url(), keyring=KEYRING, pool_size=2) as database:
             self._database = database
             await self._start()
             self.faults = Faults(self._size, self._targets(mysql, kafka))

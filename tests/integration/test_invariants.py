@@ -14,7 +14,7 @@ from payment_service.storage import invariants
 from payment_service.storage.database import Database, Session
 from payment_service.storage.models import Base
 from tests.support.odd_money import OddMoney
-from tests.support.service import Harness, environment, running_service
+from tests.support.service import KEYRING, Harness, environment, running_service
 from tests.support.simulator import Simulator
 
 ACCOUNT = {"type": "bank_account", "bank_bin": "970422", "account_number": "0123456789"}
@@ -270,7 +270,7 @@ async def find(database: Database, world: World, damage: str | None) -> list[tup
 
 @pytest.fixture
 async def database(world: World) -> AsyncIterator[Database]:
-    async with Database.open(world.url) as opened:
+    async with Database.open(world.url, keyring=KEYRING) as opened:
         yield opened
 
 

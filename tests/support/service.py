@@ -17,10 +17,12 @@ from payment_service.messaging import topics
 from payment_service.messaging.memory import MemoryBroker
 from payment_service.settings import Settings
 from payment_service.storage import invariants, migrate
+from payment_service.storage.sealing import Keyring
 from tests.support.units import UnitWatch
 
 SECRET = "a-secret-for-tests-of-at-least-32-bytes"
 DATA_KEYS = f"tests:{'A' * 43}="  # 32 bytes of nothing
+KEYRING = Keyring.parse(DATA_KEYS)
 ISSUER, AUDIENCE = "tests", "payment-service"
 SCOPES = "payments:read payments:write refunds:write exceptions:write"
 STEPS_MAX = 200

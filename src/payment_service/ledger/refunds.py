@@ -26,6 +26,7 @@ from payment_service.providers.provider import Capabilities
 from payment_service.storage import payments, refunds
 from payment_service.storage.database import Session
 from payment_service.storage.models import MoneyException, Payment, Receipt, Refund
+from payment_service.telemetry.masking import Masked
 
 WATCH_SUCCEEDED = timedelta(days=7)
 """How long a succeeded payout is looked at: a bank may send it back days later."""
@@ -231,8 +232,8 @@ def _new_refund(
         reference=promise.reference,
         destination_type=DestinationType.SOURCE if source else DestinationType.BANK_ACCOUNT,
         bank_bin=account.bank_bin,
-        account_number=account.account_number,
-        account_name=account.account_name,
+        account_number=Masked(account.account_number),
+        account_name=Masked(account.account_name) if account.account_name else None,
         payout_number=1,
         created_at=now,
         updated_at=now,

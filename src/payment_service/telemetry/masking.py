@@ -37,6 +37,8 @@ class Masked(str):
 
     def __new__(cls, secret: str) -> Self:
         """Mask a text; one of less than eight characters shows nothing."""
+        if isinstance(secret, cls):
+            return secret
         shown = secret[-4:] if len(secret) >= _SHOWN_FROM_LENGTH else ""
         masked = super().__new__(cls, MASK + shown)
         masked._secret = secret

@@ -11,6 +11,7 @@ from payment_service.storage.database import Database
 from payment_service.storage.models import Base
 from tests.simulation.store.database import SimulatedDatabase
 from tests.simulation.store.transactions import Store
+from tests.support.service import KEYRING
 
 
 @pytest.fixture(
@@ -44,7 +45,7 @@ async def database(kind: str, url: str) -> AsyncIterator[Database]:
     if kind == "simulated":
         yield SimulatedDatabase(Store(Base.metadata))
         return
-    async with Database.open(url) as opened:
+    async with Database.open(url, keyring=KEYRING) as opened:
         await migrate.upgrade(opened)
         yield opened
 
