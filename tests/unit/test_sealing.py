@@ -57,6 +57,7 @@ def test_what_was_cut_does_not_open(size: int) -> None:
     "text",
     ["", ",", "name", "name:", "name:AAAA", ":" + "A" * 43 + "=", "na me:" + "A" * 43 + "=",
      "n" * 17 + ":" + "A" * 43 + "=", f"{NEW},{NEW}", f"{NEW},x", "name:" + "!" * 44],
+    ids=range(11),  # the keys are new in every process
 )  # fmt: skip
 def test_keys_that_cannot_be_used_are_refused_without_being_shown(text: str) -> None:
     with pytest.raises(ValueError, match="key") as refusal:
