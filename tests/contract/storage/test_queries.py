@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, insert, select
 
 from payment_service.domain.payment import PaymentStatus
+from payment_service.domain.refund import RefundStatus
 from payment_service.storage import idempotency, leases, payments, refunds
 from payment_service.storage.database import Database, Session
 from payment_service.storage.models import (
@@ -103,7 +104,9 @@ async def test_sums_and_minima_of_nothing_are_null(database: Database) -> None:
     )
 
     assert tuple(nothing.one()) == (0, None, None)
-    assert await database.read(lambda s: refunds.sum_succeeded(s, "pay_1", "other")) == 0
+    assert await database.read(
+        lambda s: refunds.sum_of_excess(s, ["pay_1"], [RefundStatus.SUCCEEDED])
+    ) == {"pay_1": 0}
 
 
 async def test_null_is_neither_equal_nor_different(database: Database) -> None:
