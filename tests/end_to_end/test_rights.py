@@ -58,8 +58,12 @@ def test_documented_rights_are_enough_and_protect_what_is_append_only(
         assert running.call("POST", resolve, decision).status_code == 200
         assert running.wait_for(fresh["payment_id"], "paid")
         # A coordinator of Kafka's that is not there yet says nothing of rights.
-        errors = [line for role in running.roles for line in role.logs()
-                  if line["level"] == "error" and not line["logger"].startswith("aiokafka")]  # fmt: skip
+        errors = [
+            line
+            for role in running.roles
+            for line in role.logs()
+            if line["level"] == "error" and not line["logger"].startswith("aiokafka")
+        ]
 
     assert errors == []
     assert doctor.returncode == 0, doctor.stdout
