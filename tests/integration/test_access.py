@@ -24,6 +24,7 @@ CLOSED = [operation for operation in OPERATIONS if operation.id not in OPEN]
 MISSING = {
     "payment_id": "pay_" + "0" * 26,
     "refund_id": "ref_" + "0" * 26,
+    "exception_id": "exc_" + "0" * 26,
 }
 Ids = dict[str, str]
 
@@ -157,9 +158,12 @@ async def test_a_caller_with_every_right_is_let_in(
 async def refunded_payment(service: Harness, simulator: Simulator) -> Ids:
     """Make something of every kind that has an id."""
     payment = await service.create()
-    simulator.pay(payment["provider_reference"])
+    simulator.pay(payment["provider_reference"], payment["amount"] + 1000)
     await service.deliver(simulator.webhook(payment["provider_reference"]))
     path = f"/v1/payments/{payment['payment_id']}"
+    open_questions = await service.request(
+        "GET", f"/v1/exceptions?payment_id={payment['payment_id']}"
+    )
     refund = await service.request(
         "POST", f"{path}/refunds",
         {"amount": 1000, "reason": "other", "destination": {"type": "source"}},
@@ -167,6 +171,7 @@ async def refunded_payment(service: Harness, simulator: Simulator) -> Ids:
     return {
         "payment_id": payment["payment_id"],
         "refund_id": refund.json()["refund_id"],
+        "exception_id": open_questions.json()["data"][0]["exception_id"],
         "qr_token": payment["qr_token"],
     }
 

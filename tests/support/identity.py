@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ISSUER, AUDIENCE = "https://identity.test", "payment-service"
-SCOPES = "payments:read payments:write refunds:write"
+SCOPES = "payments:read payments:write refunds:write exceptions:write"
 
 
 class SigningKey:
