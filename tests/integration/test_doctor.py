@@ -13,6 +13,7 @@ import pytest
 
 from payment_service.bootstrap import Service
 from payment_service.cli import parser
+from payment_service.domain.clock import OffsetClock, system_clock
 from payment_service.messaging.kafka import open_kafka
 from payment_service.messaging.topics import Topic
 from payment_service.storage import migrate
@@ -40,7 +41,9 @@ async def examine(
 
 
 def at(service: Service, url: str) -> Service:
-    return replace(service, settings=replace(service.settings, public_url=url))
+    """A service at an address of its own, that looks at the world's clock: as a doctor does."""
+    settings = replace(service.settings, public_url=url)
+    return replace(service, settings=settings, clock=system_clock)
 
 
 @pytest.fixture
@@ -86,11 +89,12 @@ async def test_a_webhook_address_that_is_not_ours_is_found(
 
 
 async def test_clocks_that_disagree_are_found(
-    healthy: Service, service: Harness, capsys: pytest.CaptureFixture[str]
+    healthy: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.clock.advance(timedelta(seconds=30))
+    fast = OffsetClock()
+    fast.advance(timedelta(seconds=30))
 
-    code, findings = await examine(healthy, capsys)
+    code, findings = await examine(replace(healthy, clock=fast), capsys)
 
     assert (code, wrong(findings)) == (1, {"clock"})
     assert "apart" in findings["clock"][0]["detail"]

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from payment_service.storage.database import Session
 
 READ, ADD, CHANGE, DELETE = "SELECT", "INSERT", "UPDATE", "DELETE"
-APPEND_ONLY = ("receipts", "audit_log")
+APPEND_ONLY = ("receipts", "reallocations", "audit_log")
 RIGHTS: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(APPEND_ONLY, frozenset({READ, ADD})),
     **dict.fromkeys(
