@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.errors import InvalidStateTransition
 from payment_service.storage.sealing import new_key
 from payment_service.storage.webhooks import PAYLOAD_KEPT
@@ -113,7 +114,9 @@ async def test_payloads_go_after_their_time_and_what_waits_for_somebody_keeps_it
     assert all(before.values())
     assert [name for name, payload in after.items() if not payload] == [applied]
     with pytest.raises(InvalidStateTransition, match="not kept"):
-        await replay_webhook(service.service.database, service.clock, applied)
+        await replay_webhook(
+            service.service.database, service.clock, applied, actor=Actor(ActorKind.OPERATOR, "me")
+        )
     again = await service.deliver(webhook)
     assert again.status_code == 200
     assert len(await payloads(service)) == 2
