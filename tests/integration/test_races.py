@@ -65,17 +65,18 @@ async def test_cancel_pay_and_expire_lose_no_money_whoever_is_first(
         raced = [await service.create(45_000, expires_in_seconds=300) for _ in range(AT_ONCE)]
         await service.settle()
         service.clock.advance(timedelta(seconds=rng.choice([0, 301])))
+        payers_begin = rng.choice([0, LATE_SECONDS])
 
         steps = [
-            step
+            late(step, begin + rng.uniform(0, LATE_SECONDS))
             for payment in raced
-            for step in (
-                lambda p=payment: service.request("POST", f"{PATH}/{p['payment_id']}/cancel"),
-                lambda p=payment: pay(service, simulator, p["provider_reference"]),
-                service.step,
+            for begin, step in (
+                (0, lambda p=payment: service.request("POST", f"{PATH}/{p['payment_id']}/cancel")),
+                (payers_begin, lambda p=payment: pay(service, simulator, p["provider_reference"])),
+                (0, service.step),
             )
         ]
-        await asyncio.gather(*(late(step, rng.uniform(0, LATE_SECONDS)) for step in steps))
+        await asyncio.gather(*steps)
         await service.advance(LEASE.total_seconds() + 31)
 
         for payment in raced:
