@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Update, update
 
 from payment_service.domain.ids import new_id, new_order_code
-from payment_service.ledger import observations, receipts
+from payment_service.ledger import observations, receipts, refunds as ledger_refunds
 from payment_service.providers.provider import (
     CheckoutState,
     OutcomeUnknown,
@@ -26,7 +26,6 @@ from payment_service.use_cases import (
     apply_webhook,
     check_payment,
     create_payment,
-    create_refund,
     pay_out_refund,
 )
 from payment_service.workers import consumer
@@ -88,7 +87,7 @@ def refunds_are_not_bounded() -> Any:
         return True
 
     return replaced(
-        (refunds, "reserve", reserve), (create_refund, "check_refundable", lambda **_: None)
+        (refunds, "reserve", reserve), (ledger_refunds, "check_refundable", lambda **_: None)
     )
 
 
