@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,7 +10,15 @@ from payment_service.domain.idempotency import LEASE
 from payment_service.domain.money import Currency, Money
 from payment_service.providers.provider import CheckoutRequest
 from tests.support.death import death_at
-from tests.support.links import PAYABLE, events, links, only_payment, order_codes, rows
+from tests.support.links import (
+    PAYABLE,
+    events,
+    links,
+    only_payment,
+    order_codes,
+    rows,
+    seconds_between,
+)  # fmt: skip
 from tests.support.service import Harness, order
 from tests.support.simulator import Simulator
 
@@ -396,8 +403,3 @@ def checkout_of(service: Harness, order_code: int, *, amount: int) -> CheckoutRe
         cancel_url="https://shop.example/cart",
         expires_at=service.clock() + LEASE * 20,
     )
-
-
-def seconds_between(earlier: Any, later: Any) -> float:
-    start, end = (datetime.fromisoformat(str(each)) for each in (earlier, later))
-    return round((end - start).total_seconds(), 3)

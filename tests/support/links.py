@@ -1,5 +1,6 @@
 """Looks at a payment from both sides: our attempts, and what the provider's books say of them."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -41,3 +42,9 @@ async def events(service: Harness, payment_id: str) -> list[str]:
     """List what the world is told of a payment, in order."""
     query = "SELECT action FROM audit_log WHERE payment_id = :id ORDER BY version"
     return [action for (action,) in await rows(service, query, id=payment_id)]
+
+
+def seconds_between(earlier: Any, later: Any) -> float:
+    """Tell the seconds between two instants as a database gives them."""
+    start, end = (datetime.fromisoformat(str(each)) for each in (earlier, later))
+    return round((end - start).total_seconds(), 3)

@@ -210,7 +210,10 @@ async def test_topics_are_made_with_their_partitions_and_retention(
     await kafka.ensure_topics()
 
     async with admin_of(kafka_server) as admin:
-        (described,) = await admin.describe_topics([topic])
+        described: dict[str, list[object]] = {}
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not described.get("partitions"):  # it takes the broker a moment to know them
+                (described,) = await admin.describe_topics([topic])
         (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     configs = {entry[0]: entry[1] for entry in answer.resources[0][4]}
 
