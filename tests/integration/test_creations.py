@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from payment_service.domain.idempotency import LEASE
-from payment_service.domain.money import Currency, Money
-from payment_service.providers.provider import CheckoutRequest
 from tests.support.death import death_at
 from tests.support.links import (
     PAYABLE,
+    checkout_of,
     events,
     links,
     only_payment,
@@ -392,14 +391,3 @@ async def written(service: Harness) -> list[list[Any]]:
     """Everything that is on record."""
     tables = ("payments", "payment_attempts", "idempotency_keys", "audit_log", "outbox_events")
     return [await rows(service, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]
-
-
-def checkout_of(service: Harness, order_code: int, *, amount: int) -> CheckoutRequest:
-    return CheckoutRequest(
-        order_code=order_code,
-        money=Money(amount, Currency.VND),
-        transfer_text="PAYABC123",
-        return_url="https://shop.example/thanks",
-        cancel_url="https://shop.example/cart",
-        expires_at=service.clock() + LEASE * 20,
-    )

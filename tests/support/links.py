@@ -5,6 +5,9 @@ from typing import Any
 
 from sqlalchemy import text
 
+from payment_service.domain.idempotency import LEASE
+from payment_service.domain.money import Currency, Money
+from payment_service.providers.provider import CheckoutRequest
 from tests.support.service import Harness
 from tests.support.simulator import Simulator
 
@@ -42,6 +45,18 @@ async def events(service: Harness, payment_id: str) -> list[str]:
     """List what the world is told of a payment, in order."""
     query = "SELECT action FROM audit_log WHERE payment_id = :id ORDER BY version"
     return [action for (action,) in await rows(service, query, id=payment_id)]
+
+
+def checkout_of(service: Harness, order_code: int, *, amount: int) -> CheckoutRequest:
+    """Ask for a link that a payment of the service asked for."""
+    return CheckoutRequest(
+        order_code=order_code,
+        money=Money(amount, Currency.VND),
+        transfer_text="PAYABC123",
+        return_url="https://shop.example/thanks",
+        cancel_url="https://shop.example/cart",
+        expires_at=service.clock() + LEASE * 20,
+    )
 
 
 def seconds_between(earlier: Any, later: Any) -> float:
