@@ -8,13 +8,14 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from payment_service.messaging.bounded import ends_within
 from payment_service.messaging.broker import BrokerUnavailable
 from payment_service.messaging.kafka_publisher import KafkaPublisher
 from payment_service.messaging.kafka_settings import KafkaSettings
 from payment_service.messaging.kafka_subscriber import KafkaSubscriber
+from payment_service.messaging.kafka_troubles import TROUBLES
 from payment_service.messaging.topics import TOPICS, Topic
 
 CHECK_TIMEOUT_SECONDS = 2.0
@@ -142,7 +143,7 @@ class KafkaBroker:
             try:
                 async with asyncio.timeout_at(deadline), self._admin(seconds) as admin:
                     await question(admin)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except TROUBLES as error:
                 if loop.time() + ASK_AGAIN_SECONDS >= deadline:
                     kind = type(error).__name__
                     raise BrokerUnavailable(f"Kafka does not answer: {kind}") from error

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError
 
 from payment_service.messaging.bounded import ends_within
 from payment_service.messaging.broker import BrokerUnavailable, Message, MessageRefused
 from payment_service.messaging.kafka_settings import KafkaSettings
+from payment_service.messaging.kafka_troubles import TROUBLES
 from payment_service.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -70,7 +71,7 @@ class KafkaPublisher:
                 async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
                     producer = await self._connect(one_by_one=one_by_one)
                     await sending.run(producer)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except TROUBLES as error:
                 sending.trouble = error
             results = sending.results()
             self._one_by_one = sending.one_is_too_large and not one_by_one

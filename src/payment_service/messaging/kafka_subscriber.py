@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from payment_service import failpoints
 from payment_service.messaging.bounded import ends_within
 from payment_service.messaging.broker import Handler
 from payment_service.messaging.kafka_lane import RECORDS_MAX, Lane
 from payment_service.messaging.kafka_settings import KafkaSettings
+from payment_service.messaging.kafka_troubles import TROUBLES
 from payment_service.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -53,7 +54,7 @@ class KafkaSubscriber:
             session = _Session(self._consumer(group), handler, self._lag)
             try:
                 await session.run(topics)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except TROUBLES as error:
                 log.warning("kafka.consumer_reconnects", error=type(error).__name__)
             finally:
                 self._lag.clear()
@@ -92,7 +93,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Receive until cancelled or in trouble; then finish what is in hand and leave.
 
         Raises:
-            KafkaError, OSError, TimeoutError: The next session may do better.
+            KafkaError, OSError, TimeoutError, RuntimeError: The next session may do better.
         """
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
@@ -158,7 +159,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         except (CommitFailedError, IllegalStateError):
             # The partitions are no longer ours: somebody handles these messages again, harmlessly.
             log.warning("kafka.commit_lost", partitions=len(reached))
-        except (KafkaError, OSError, TimeoutError) as error:
+        except TROUBLES as error:
             log.warning("kafka.commit_failed", error=type(error).__name__)
         else:
             for lane in due:
