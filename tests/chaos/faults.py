@@ -55,6 +55,7 @@ class Faults:
         self._size = size
         self._targets = targets
         self._servers = asyncio.Lock()  # one server is away at a time
+        self._restarts: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Break things until cancelled."""
@@ -70,9 +71,12 @@ class Faults:
         ]
         loops += [self._loop(link.name, LINK_GAP, self._hurt_link(link))
                   for link in targets.links]  # fmt: skip
-        async with asyncio.TaskGroup() as group:
-            for loop in loops:
-                group.create_task(loop)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for loop in loops:
+                    group.create_task(loop)
+        finally:
+            await asyncio.gather(*self._restarts)  # a thread cannot be cancelled
 
     def _kill_gap(self) -> float:
         return ANSWERS_PER_STORY / max(0.001, self._size.kills_per_payment)
@@ -162,8 +166,9 @@ class Faults:
             await self._targets.merchants.finished.reach(due)
             async with self._servers:
                 self.counts[f"{server.kind} killed"] += 1
-                restarting = asyncio.create_task(asyncio.to_thread(_kill_and_start, server))
-                await asyncio.shield(restarting)
+                restart = asyncio.create_task(asyncio.to_thread(_kill_and_start, server))
+                self._restarts.append(restart)
+                await asyncio.shield(restart)
 
 
 @contextmanager
@@ -174,7 +179,8 @@ def _broken(link: Link, kind: str, chance: random.Random) -> Iterator[None]:
     elif kind == "swallow":
         with link.swallowing():
             yield
-            link.cut() if chance.random() < 0.5 else None
+            if chance.random() < 0.5:
+                link.cut()
     else:
         with link.delaying(chance.uniform(*DELAY_SECONDS)):
             yield

@@ -181,8 +181,12 @@ class Fleet:
         return {point: min(1.0, share / max(1, count)) for point, count in passed.items()}
 
     def _hear(self) -> None:
-        while self._zygote.connection.poll():
-            self._on_ended(self._zygote.connection.recv())
+        try:
+            while self._zygote.connection.poll():
+                self._on_ended(self._zygote.connection.recv())
+        except EOFError:
+            asyncio.get_running_loop().remove_reader(self._zygote.connection.fileno())
+            self.deaths.unexpected.append("the warm parent has died, and all processes with it")
 
     def _on_ended(self, ended: Ended) -> None:
         order = self._running.pop(ended.name)

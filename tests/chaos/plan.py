@@ -93,7 +93,7 @@ class Size:
             kills_per_payment=number("KILLS_PER_PAYMENT", 0.25),
             mysql_kills=int(number("MYSQL_KILLS", max(2, payments // 250))),
             kafka_kills=int(number("KAFKA_KILLS", 1)),
-            clients=int(number("CLIENTS", 16)),
+            clients=int(number("CLIENTS", 24)),
             clock_speed=number("CLOCK_SPEED", 10),
             seconds_max=number("SECONDS_MAX", 600 + payments),
         )

@@ -100,7 +100,7 @@ class World:
             try:
                 await self._trouble()
                 self.outcome.seconds["trouble"] = time.monotonic() - began
-                await self._calm(mysql, kafka)
+                await self._calm()
                 self.outcome.seconds["calm"] = time.monotonic() - began
                 await self._compare(kafka)
             finally:
@@ -151,16 +151,13 @@ class World:
         is_time_up = time.monotonic() - self._began > self._size.seconds_max
         return bool(self.fleet.wanting()) and not is_time_up
 
-    async def _calm(self, mysql: MySQLServer, kafka: KafkaServer) -> None:
+    async def _calm(self) -> None:
         """Heal everything, wait until nothing is left; then let a day pass, and wait again."""
         wanting = self.fleet.wanting()
         for point in wanting:
             kills = self.fleet.deaths.at_points[point]
             self.outcome.problems.append(f"{point} killed {kills} times only")
         await self.client.bank("DELETE", "/faults")
-        for server in (mysql, kafka):
-            if not server.is_running:
-                await asyncio.to_thread(server.start)
         for link in self.links.values():
             link.heal()
         await self.fleet.calm_down()
