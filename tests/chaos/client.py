@@ -147,6 +147,15 @@ class Client:
             await self.breathe()
         raise OutOfTime(key or path)
 
+    async def ask_and_leave(self, path: str, body: Any, *, key: str, seconds: float) -> None:
+        """Send a request, and hang up without waiting for its end."""
+        headers = {"idempotency-key": key}
+        try:
+            async with asyncio.timeout(seconds):
+                await self._api.post(path, json=body, headers=headers)
+        except (httpx.HTTPError, TimeoutError) as error:
+            self.answers.statuses[type(error).__name__] += 1
+
     async def deliver(self, webhook: dict[str, Any], delay_seconds: float) -> None:
         """Deliver a webhook some time later; a few tries, which may all be in vain."""
         await asyncio.sleep(delay_seconds)

@@ -53,8 +53,10 @@ class Merchants:
 
         async def worker() -> None:
             for number in numbers:
-                story = tell(self._size, number)
-                await self._client.ask("POST", "/v1/payments", _request(story), key=_key(story))
+                key, request = _key(story := tell(self._size, number)), _request(story)
+                response = await self._client.ask("POST", "/v1/payments", request, key=key)
+                if response.status_code == 201:
+                    self._client.answers.payments[key] = response.json()["payment_id"]
 
         self._client.extend()
         await self._work(worker)
@@ -68,9 +70,17 @@ class Merchants:
         for fault in story.faults:
             self.faults[f"payos {fault['kind']} {fault.get('status', '')}".strip()] += 1
             await self._client.bank("POST", "/faults", fault)
+        if story.kind == "abandoned":
+            await self._client.ask_and_leave(
+                "/v1/payments", _request(story), key=_key(story), seconds=story.patience_seconds
+            )
+            return
         payment = await self._create(story)
         if payment is None:
             return
+        await self._go_on(story, payment)
+
+    async def _go_on(self, story: Story, payment: dict[str, Any]) -> None:
         for name in story.reads:
             await self._read(name, payment)
         if payment["status"] != "pending":

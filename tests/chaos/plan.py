@@ -27,6 +27,7 @@ KINDS = {
     "under": 6,
     "late": 6,
     "never": 6,
+    "abandoned": 8,  # whoever asks hangs up, and does not come back before the end
     "canceled": 12,
     "raced": 6,  # canceled while somebody pays
     "refused": 6,  # the provider takes no such amount
@@ -135,6 +136,7 @@ class Story:
     decision: str  # about money that raises an exception; none if empty
     twins: int  # how many send the create request at once
     hang_up_seconds: float | None  # after which the first try is given up
+    patience_seconds: float  # of whoever abandons a request
     reads: tuple[str, ...]
     faults: tuple[Mapping[str, str | int | float], ...]  # that the provider's calls run into
 
@@ -147,7 +149,7 @@ def tell(size: Size, number: int) -> Story:
     chance = size.random(f"story/{number}")
     kind = _choose(chance, KINDS)
     amount = chance.randrange(AMOUNT_MIN, AMOUNT_MAX // 10)
-    waits = kind in {"under", "late", "never"}
+    waits = kind in {"under", "late", "never", "abandoned"}
     return Story(
         number=number,
         kind=kind,
@@ -158,6 +160,7 @@ def tell(size: Size, number: int) -> Story:
         refunds=_refunds(chance) if kind in REFUNDED and chance.random() < 0.4 else (),
         twins=chance.choice((1, 1, 1, 1, 1, 1, 2, 3)),
         hang_up_seconds=chance.uniform(0.01, 0.2) if chance.random() < 0.1 else None,
+        patience_seconds=chance.uniform(0.02, 1),
         reads=tuple(chance.sample(READS, 2)),
         faults=tuple(_fault(chance) for _ in range(_choose(chance, SPOILT))),
     )
