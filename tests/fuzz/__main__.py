@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -55,12 +56,18 @@ path = "{folder}/report.ndjson"
     return path
 
 
-def paid_payment(running: Development, reference: str = "fuzz-paid") -> str:
-    """Make a payment that is paid; return its id."""
-    payment = running.call("POST", "/v1/payments", {
+def payable_payment(running: Development, reference: str) -> dict[str, Any]:
+    """Make a payment that waits for its payer, with a QR code to scan; return it."""
+    payment: dict[str, Any] = running.call("POST", "/v1/payments", {
         "amount": 1_000_000, "currency": "VND", "order_reference": reference,
         "return_url": "https://shop.example/t", "cancel_url": "https://shop.example/c",
     }).json()  # fmt: skip
+    return payment
+
+
+def paid_payment(running: Development, reference: str = "fuzz-paid") -> str:
+    """Make a payment that is paid; return its id."""
+    payment = payable_payment(running, reference)
     path = f"/v1/payments/{payment['payment_id']}"
     httpx.post(f"{payment['checkout_url']}/pay", trust_env=False)
     wait_until(lambda: running.call("GET", path).json()["status"] == "paid", what="paid")
@@ -90,6 +97,7 @@ def run(running: Development, folder: Path, paid: str) -> int:
         "FUZZ_CHECKSUM_KEY": CHECKSUM_KEY,
         "FUZZ_SIMULATOR": running.simulator_url,
         "FUZZ_PAID_PAYMENT": paid,
+        "FUZZ_QR_TOKEN": payable_payment(running, "fuzz-payable")["qr_token"],
         "FUZZ_EXCEPTION": open_exception(running, "fuzz-exception"),
         "PYTHONPATH": str(ROOT),
     }
@@ -102,8 +110,9 @@ def provoke(running: Development, paid: str) -> Seen:
     seen: Seen = defaultdict(set)
     weak = running.weak_token()
     exception = open_exception(running, "fuzz-provoked")
+    token = payable_payment(running, "fuzz-shown")["qr_token"]
     for operation in OPERATIONS:
-        path = operation.path.format(payment_id=paid, refund_id="ref_" + "0" * 26, qr_token="x",
+        path = operation.path.format(payment_id=paid, refund_id="ref_" + "0" * 26, qr_token=token,
                                      exception_id=exception)  # fmt: skip
         call = {"headers": {"Idempotency-Key": f"provoke-{operation.id}"}, "trust_env": False}
         tries = [({"Authorization": f"Bearer {weak}"}, b"{}", "application/json")]

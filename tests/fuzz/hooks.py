@@ -13,6 +13,7 @@ _KEY = os.environ["FUZZ_CHECKSUM_KEY"]
 _SIMULATOR = os.environ["FUZZ_SIMULATOR"]
 _KNOWN = {
     "payment_id": os.environ["FUZZ_PAID_PAYMENT"],
+    "qr_token": os.environ["FUZZ_QR_TOKEN"],
     "exception_id": os.environ["FUZZ_EXCEPTION"],
 }
 _numbers = itertools.count(1)
