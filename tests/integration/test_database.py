@@ -195,11 +195,9 @@ async def test_lease_has_one_owner_until_it_ends(database: Database) -> None:
 
 
 async def add_message(database: Database, key: str, number: int) -> None:
-    await database.transact(
-        "test",
-        lambda s: outbox.add(s, topic="t", message_key=key, message_id=f"m{number}",
-                             payload=b"x", headers={}, at=NOW)
-    )  # fmt: skip
+    message = outbox.NewMessage(topic="t", message_key=key, message_id=f"m{number}",
+                                payload=b"x", headers={}, at=NOW)  # fmt: skip
+    await database.transact("test", lambda session: outbox.add(session, message))
 
 
 async def test_outbox_keeps_order_and_blocks_only_the_refused_key(database: Database) -> None:

@@ -79,13 +79,9 @@ def make(database: Database, broker: Broker, clock: OffsetClock, owner: str = "r
 async def write(database: Database, *names: str) -> None:
     """Put messages into the outbox; the first letter of a name is its key."""
     for name in names:
-        await database.transact(
-            "test",
-            lambda s, name=name: outbox.add(
-                s, topic="t", message_key=name[0], message_id=name, payload=b"{}", headers={},
-                at=NOW,
-            ),
-        )  # fmt: skip
+        message = outbox.NewMessage(topic="t", message_key=name[0], message_id=name,
+                                    payload=b"{}", headers={}, at=NOW)  # fmt: skip
+        await database.transact("test", lambda session, add=message: outbox.add(session, add))
 
 
 async def test_everything_leaves_once_in_order(

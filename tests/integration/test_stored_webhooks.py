@@ -41,14 +41,16 @@ async def store(service: Harness, body: Path, now: datetime) -> str:
         "test",
         lambda session: webhooks.add(
             session,
-            webhook_id=webhook_id,
-            provider=version.parent.name,
-            event_id=body.stem,
-            schema_version=version.name,
-            payload=payload,
-            status=webhooks.RECEIVED,
-            received_at=now,
-            next_check_at=now,
+            webhooks.NewWebhook(
+                id=webhook_id,
+                provider=version.parent.name,
+                event_id=body.stem,
+                schema_version=version.name,
+                payload=payload,
+                status=webhooks.RECEIVED,
+                received_at=now,
+                next_check_at=now,
+            ),
         ),
     )
     return webhook_id

@@ -12,6 +12,7 @@ WORKERS = "src/payment_service/workers"
 _SQLITE = ("-k", "sqlite")
 PAYMENTS = ("tests/integration/test_payments.py", *_SQLITE)
 REFUNDS = ("tests/integration/test_refunds.py", *_SQLITE)
+GROUPS = ("tests/integration/test_group_commit.py", *_SQLITE)
 DATABASE = ("tests/integration/test_database.py", *_SQLITE)
 RELAY = ("tests/integration/test_relay.py", *_SQLITE)
 GUARD = ("tests/unit/providers/test_guard.py", "tests/unit/providers/test_circuit_breaker.py")
@@ -20,9 +21,8 @@ WEBHOOKS = (
     Mutant(
         name="a webhook is acknowledged before it is stored",
         path=f"{USE_CASES}/receive_webhook.py",
-        old='    return await database.transact(\n        "receive_webhook.store",',
-        new="    return Reception.STORED\n    return await database.transact(\n"
-        '        "receive_webhook.store",',
+        old="    return await journal.submit(delivery)",
+        new="    return Reception.STORED",
         tests=PAYMENTS,
     ),
     Mutant(
@@ -35,9 +35,24 @@ WEBHOOKS = (
     Mutant(
         name="the message that tells of a webhook is forgotten",
         path=f"{USE_CASES}/receive_webhook.py",
-        old="    await outbox.add(",
-        new="    if False:\n      await outbox.add(",
+        old="    await outbox.add(session, *messages)",
+        new="    pass",
         tests=PAYMENTS,
+    ),
+    Mutant(
+        name="webhooks that come together are told before their commit",
+        path=f"{STORAGE}/group_commit.py",
+        old="        items = [entry.item for entry in group]\n",
+        new="        items = [entry.item for entry in group]\n"
+        "        for entry in group:\n            entry.tell(None)  # type: ignore\n",
+        tests=GROUPS,
+    ),
+    Mutant(
+        name="a webhook that cannot be stored takes its neighbours along",
+        path=f"{STORAGE}/group_commit.py",
+        old="            if len(group) == 1:",
+        new="            if group:",
+        tests=GROUPS,
     ),
     Mutant(
         name="any signature will do",

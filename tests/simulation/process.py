@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Protocol
 
+from payment_service.use_cases.receive_webhook import open_journal
 from tests.simulation.chance import Swarm
 from tests.simulation.loop import turn
 from tests.simulation.store.database import SimulatedDatabase
@@ -20,6 +21,7 @@ EPOCH = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 STALL_SECONDS = (0.5, 5.0, 20.0, 45.0)
 JUMP_SECONDS = (-3600.0, -60.0, -5.0, 5.0, 60.0, 3600.0)
 NEVER = 1 << 60
+PROVIDER = "simulated"
 
 
 class Killed(BaseException):
@@ -49,6 +51,7 @@ class Process:
         self.name = name
         self.is_alive = True
         self.database = SimulatedDatabase(world.store, self)
+        self.journal = open_journal(self.database, PROVIDER, self.clock)
         self.last_effect = ""
         self._skew = timedelta()
         self._open: dict[Transaction, asyncio.Task[Any] | None] = {}

@@ -29,7 +29,7 @@ from payment_service.providers.provider import (
     WebhookReport,
 )
 from tests.simulation.bank import PAYER, Bank, Report
-from tests.simulation.process import Process
+from tests.simulation.process import PROVIDER, Process
 
 CALL_SECONDS = 10.0  # that a caller waits at most
 SLOW_SECONDS = (2.0, 8.0, 12.0)
@@ -39,7 +39,7 @@ T = TypeVar("T")
 class SimulatedProvider:
     """Implements `PaymentProvider`."""
 
-    name = "simulated"
+    name = PROVIDER
     capabilities = Capabilities(refunds=True, native_qr=True)
 
     def __init__(self, bank: Bank, process: Process) -> None:

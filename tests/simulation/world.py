@@ -227,6 +227,7 @@ class World:
     async def _receive(self, process: Process, body: bytes) -> str:
         return await receive_webhook(
             process.database,
+            process.journal,
             SimulatedProvider(self.bank, process),
             process.clock,
             Quota(process.clock, per_minute=1, burst=1),

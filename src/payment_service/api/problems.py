@@ -64,6 +64,7 @@ TABLE: dict[type[Exception], Callable[[Exception], Problem]] = {
     errors.InvalidCursor: _plain("INVALID_CURSOR"),
     errors.InvalidField: _invalid_field,
     errors.RateLimited: _rate_limited,
+    errors.Overloaded: _retryable("OVERLOADED"),
     errors.InvalidStateTransition: _with("INVALID_STATE_TRANSITION", "current_status"),
     errors.ConcurrentUpdate: _retryable("CONCURRENT_UPDATE"),
     errors.IdempotencyKeyReused: _plain("IDEMPOTENCY_KEY_REUSED"),

@@ -12,7 +12,7 @@ from payment_service.providers.provider import PaymentProvider
 from payment_service.storage.database import Database
 from payment_service.telemetry.logging import get_logger
 from payment_service.telemetry.metrics import Metrics
-from payment_service.use_cases.receive_webhook import receive_webhook
+from payment_service.use_cases.receive_webhook import open_journal, receive_webhook
 
 log = get_logger(__name__)
 
@@ -42,6 +42,7 @@ class WebhookHandlers:
         self._metrics = metrics
         self._sources = sources
         self._allowed = allowed
+        self._journal = open_journal(database, provider.name, clock)
         self._evidence = Quota(clock, per_minute=REJECTED_PER_MINUTE, burst=REJECTED_BURST)
         self._rejected = Quotas(
             clock, per_minute=SOURCE_PER_MINUTE, burst=SOURCE_BURST, names_max=SOURCES_MAX
@@ -60,6 +61,7 @@ class WebhookHandlers:
         try:
             await receive_webhook(
                 self._database,
+                self._journal,
                 self._provider,
                 self._clock,
                 self._evidence,

@@ -5,6 +5,7 @@ PaymentServiceError
 ├── InvalidCursor               a page cursor that we did not make
 ├── InvalidField                a value that the contract allows and we do not
 ├── RateLimited                 too many requests
+├── Overloaded                  more to do than this process can
 ├── InvalidStateTransition      not possible in the current status
 ├── ConcurrentUpdate            the row changed between reading and writing
 ├── IdempotencyKeyReused        the key means another request
@@ -52,6 +53,14 @@ class RateLimited(PaymentServiceError):
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__("Too many requests.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Overloaded(PaymentServiceError):
+    """Too much waits here; nothing was done."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__("Too much waits here; nothing was done.")
         self.retry_after_seconds = retry_after_seconds
 
 

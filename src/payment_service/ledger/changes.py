@@ -51,22 +51,24 @@ async def announce(
     await session.flush()  # the database's word on the constraints comes before the event
     await outbox.add(
         session,
-        topic=topics.EVENTS,
-        message_key=payment.id,
-        message_id=event_id,
-        payload=events.payment_event(
-            change.event_type,
-            event_id=event_id,
+        outbox.NewMessage(
+            topic=topics.EVENTS,
+            message_key=payment.id,
+            message_id=event_id,
+            payload=events.payment_event(
+                change.event_type,
+                event_id=event_id,
+                at=now,
+                payment=payment,
+                attempt=attempt,
+                refund=change.refund,
+                receipt=change.receipt,
+                exception=change.exception,
+                reallocation=change.reallocation,
+            ),
+            headers=tracing.message_headers(topics.EVENTS),
             at=now,
-            payment=payment,
-            attempt=attempt,
-            refund=change.refund,
-            receipt=change.receipt,
-            exception=change.exception,
-            reallocation=change.reallocation,
         ),
-        headers=tracing.message_headers(topics.EVENTS),
-        at=now,
     )
     tell(session, _fact(payment, change))
 

@@ -8,9 +8,10 @@ it must have no effect but through its session.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
-from typing import TypeVar
+from contextvars import Context
+from typing import Any, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import (
@@ -45,9 +46,15 @@ def _unheard(_fact: Fact) -> None:
     """Nobody listens."""
 
 
-def tell(session: Session, fact: Fact) -> None:
-    """Note what a unit of work does; whoever listens hears of it once the unit is committed."""
-    session.info.setdefault(FACTS, []).append(fact)
+def tell(session: Session, fact: Fact, context: Context | None = None) -> None:
+    """Note what a unit of work does; whoever listens hears of it once the unit is committed.
+
+    Args:
+        session: The unit's.
+        fact: What is done.
+        context: Of the request that it belongs to, where the unit serves several.
+    """
+    session.info.setdefault(FACTS, []).append((fact, context))
 
 
 class Repeat(Exception):
@@ -68,7 +75,7 @@ class Database:
         self._readers = async_sessionmaker(reader, expire_on_commit=False)
         # SQLite has one writer at a time and an unfair busy handler: queue here instead.
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
-        self._running: set[asyncio.Task[object]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -93,7 +100,8 @@ class Database:
         try:
             yield database
         finally:
-            await asyncio.gather(*database._running, return_exceptions=True)
+            while database._running:  # the end of one may begin another
+                await asyncio.gather(*database._running, return_exceptions=True)
             await reader.dispose()
             await engine.dispose()
 
@@ -118,6 +126,10 @@ class Database:
         """
         return await self._shielded(self._repeat(work, self._read_once, repeat_disconnects=True))
 
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something that belongs to no request, and that must end before the pool closes."""
+        self._keep(asyncio.create_task(work, context=Context()))
+
     async def check(self) -> None:
         """Return if the database answers.
 
@@ -141,8 +153,11 @@ class Database:
             with failpoints.effect(f"commit.{name}"):
                 await session.commit()
             facts = session.info.pop(FACTS, ())
-        for fact in facts:
-            self._on_commit(fact)
+        for fact, context in facts:
+            if context is None:
+                self._on_commit(fact)
+            else:
+                context.run(self._on_commit, fact)
         return result
 
     async def _read_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
@@ -178,6 +193,9 @@ class Database:
 
     async def _shielded(self, unit: Awaitable[T]) -> T:
         task = asyncio.ensure_future(unit)
+        self._keep(task)
+        return await asyncio.shield(task)
+
+    def _keep(self, task: "asyncio.Future[Any]") -> None:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)

@@ -63,6 +63,8 @@ def _mysql(url: URL, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
     reader = create_async_engine(
         url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **common
     )
+    # Many rows as one prepared statement: the driver would write all values into a text.
+    writer.dialect.use_insertmanyvalues_wo_returning = True
     return writer, reader
 
 

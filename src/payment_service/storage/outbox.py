@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zlib import crc32
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
 
+from payment_service.storage import bulk
 from payment_service.storage.database import Session
 from payment_service.storage.models import OutboxEvent
 
@@ -37,30 +38,35 @@ def shard_of(message_key: str) -> int:
     return crc32(message_key.encode()) % SHARDS
 
 
-async def add(
-    session: Session,
-    *,
-    topic: str,
-    message_key: str,
-    message_id: str,
-    payload: bytes,
-    headers: dict[str, str],
-    at: datetime,
-) -> None:
-    """Put a message into the outbox; it leaves when the transaction has committed."""
-    await session.execute(
-        insert(OutboxEvent).values(
-            shard=shard_of(message_key),
-            topic=topic,
-            message_key=message_key,
-            message_id=message_id,
-            payload=payload,
-            headers=headers,
-            status=PENDING,
-            attempts=0,
-            created_at=at,
-        )
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message to put into the outbox."""
+
+    topic: str
+    message_key: str
+    message_id: str
+    payload: bytes
+    headers: dict[str, str]
+    at: datetime
+
+
+async def add(session: Session, *messages: NewMessage) -> None:
+    """Put messages into the outbox, in order; they leave when the transaction has committed."""
+    rows = [
+        {
+            "shard": shard_of(message.message_key),
+            "topic": message.topic,
+            "message_key": message.message_key,
+            "message_id": message.message_id,
+            "payload": message.payload,
+            "headers": message.headers,
+            "status": PENDING,
+            "attempts": 0,
+            "created_at": message.at,
+        }
+        for message in messages
+    ]
+    await bulk.insert_all(session, OutboxEvent, rows)
 
 
 async def list_pending(

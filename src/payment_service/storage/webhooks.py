@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
+from payment_service.storage import bulk
 from payment_service.storage.database import Repeat, Session
 from payment_service.storage.faults import is_duplicate
 from payment_service.storage.models import WebhookEvent
@@ -56,50 +57,54 @@ async def backlog(session: Session) -> Backlog:
     return Backlog(waiting, oldest, dead)
 
 
-async def find_id(session: Session, provider: str, event_id: str) -> str | None:
-    """Find a webhook that was stored before."""
-    return await session.scalar(
-        select(WebhookEvent.id).where(
-            WebhookEvent.provider == provider, WebhookEvent.event_id == event_id
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewWebhook:
+    """A webhook to write down."""
+
+    id: str
+    provider: str
+    event_id: str
+    schema_version: str
+    payload: bytes
+    status: str
+    received_at: datetime
+    next_check_at: datetime | None
+    reason: str | None = None
+
+
+async def find_ids(session: Session, provider: str, event_ids: Sequence[str]) -> dict[str, str]:
+    """Find webhooks that were stored before; return their ids by event."""
+    query = select(WebhookEvent.event_id, WebhookEvent.id).where(
+        WebhookEvent.provider == provider, WebhookEvent.event_id.in_(bulk.padded(event_ids))
     )
+    return {row[0]: row[1] for row in await session.execute(query)}
 
 
-async def add(
-    session: Session,
-    *,
-    webhook_id: str,
-    provider: str,
-    event_id: str,
-    schema_version: str,
-    payload: bytes,
-    status: str,
-    received_at: datetime,
-    next_check_at: datetime | None,
-    reason: str | None = None,
-) -> None:
-    """Write a webhook down.
+async def add(session: Session, *new: NewWebhook) -> None:
+    """Write webhooks down, in an order that is the same for all who do.
 
     Raises:
-        Repeat: It was stored meanwhile.
+        Repeat: One was stored meanwhile.
     """
+    rows = [
+        {
+            "id": each.id,
+            "provider": each.provider,
+            "event_id": each.event_id,
+            "schema_version": each.schema_version,
+            "payload": each.payload,
+            "status": each.status,
+            "reason": each.reason,
+            "attempts": 0,
+            "received_at": each.received_at,
+            "processed_at": None if each.status == RECEIVED else each.received_at,
+            "next_check_at": each.next_check_at,
+            "redact_at": each.received_at + PAYLOAD_KEPT,
+        }
+        for each in sorted(new, key=lambda each: each.event_id)
+    ]
     try:
-        await session.execute(
-            insert(WebhookEvent).values(
-                id=webhook_id,
-                provider=provider,
-                event_id=event_id,
-                schema_version=schema_version,
-                payload=payload,
-                status=status,
-                reason=reason,
-                attempts=0,
-                received_at=received_at,
-                processed_at=None if status == RECEIVED else received_at,
-                next_check_at=next_check_at,
-                redact_at=received_at + PAYLOAD_KEPT,
-            )
-        )
+        await bulk.insert_all(session, WebhookEvent, rows)
     except IntegrityError as error:
         if is_duplicate(error):
             raise Repeat from error

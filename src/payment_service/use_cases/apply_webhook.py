@@ -144,16 +144,18 @@ async def _bury(session: Session, webhook: WebhookEvent, reason: str, clock: Clo
     now = _finish(session, webhook, webhooks.DEAD, reason[:255], clock)
     await outbox.add(
         session,
-        topic=topics.DEAD_LETTERS,
-        message_key=webhook.id,
-        message_id=new_id("msg", now),
-        payload=events.webhook_dead(
-            webhook_id=webhook.id,
-            provider=webhook.provider,
-            reason=reason,
-            attempts=webhook.attempts,
+        outbox.NewMessage(
+            topic=topics.DEAD_LETTERS,
+            message_key=webhook.id,
+            message_id=new_id("msg", now),
+            payload=events.webhook_dead(
+                webhook_id=webhook.id,
+                provider=webhook.provider,
+                reason=reason,
+                attempts=webhook.attempts,
+                at=now,
+            ),
+            headers=tracing.message_headers(topics.DEAD_LETTERS),
             at=now,
         ),
-        headers=tracing.message_headers(topics.DEAD_LETTERS),
-        at=now,
     )

@@ -1,8 +1,10 @@
 """Take a webhook in: verify it, write it down, answer. What it means is worked out later."""
 
 import hashlib
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from payment_service.domain.clock import Clock
@@ -14,6 +16,7 @@ from payment_service.messaging import events, topics
 from payment_service.providers.provider import PaymentProvider, VerifiedWebhook
 from payment_service.storage import outbox, webhooks
 from payment_service.storage.database import Database, Session, tell
+from payment_service.storage.group_commit import GroupCommit
 from payment_service.telemetry import tracing
 
 APPLY_WITHIN = timedelta(seconds=30)
@@ -27,8 +30,32 @@ class Reception(StrEnum):
     DUPLICATE = "duplicate"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A verified webhook that waits to be stored."""
+
+    verified: VerifiedWebhook
+    body: bytes
+    message_headers: dict[str, str]
+    context: Context  # of the request that brought it
+
+
+Journal = GroupCommit[Delivery, Reception]
+"""Where webhooks are stored; those that come at the same time share a transaction."""
+
+
+def open_journal(database: Database, provider: str, clock: Clock) -> Journal:
+    """Open the journal for the webhooks of a provider."""
+    return GroupCommit(
+        database,
+        "receive_webhook.store",
+        lambda session, deliveries: _store(session, provider, deliveries, clock),
+    )
+
+
 async def receive_webhook(
     database: Database,
+    journal: Journal,
     provider: PaymentProvider,
     clock: Clock,
     evidence_quota: Quota,
@@ -43,6 +70,7 @@ async def receive_webhook(
         WebhookSignatureInvalid: It is not the provider's. The evidence is kept, within a quota.
         RateLimited: It is not the provider's either, and there were too many from this source.
             What is the provider's is never limited, wherever it comes from.
+        Overloaded: Too many wait to be stored; the provider delivers it again.
     """
     try:
         verified = provider.verify_webhook(headers, body)
@@ -52,43 +80,66 @@ async def receive_webhook(
         if evidence_quota.take():
             await _keep_evidence(database, provider, clock, body)
         raise
-    return await database.transact(
-        "receive_webhook.store",
-        lambda session: _store(session, provider.name, verified, body, clock),
+    delivery = Delivery(
+        verified=verified,
+        body=body,
+        message_headers=tracing.message_headers(topics.WEBHOOKS),
+        context=copy_context(),
     )
+    return await journal.submit(delivery)
 
 
 async def _store(
-    session: Session, provider: str, verified: VerifiedWebhook, body: bytes, clock: Clock
-) -> Reception:
-    known = await webhooks.find_id(session, provider, verified.event_id)
-    if known is not None:
-        tell(session, WebhookMoved(webhook_id=known, outcome=Reception.DUPLICATE))
-        return Reception.DUPLICATE
+    session: Session, provider: str, deliveries: Sequence[Delivery], clock: Clock
+) -> list[Reception]:
+    """Store those that are new, also to each other, with their messages."""
     now = clock()
-    webhook_id = new_id("whk", now)
-    await webhooks.add(
-        session,
-        webhook_id=webhook_id,
+    events_told = [delivery.verified.event_id for delivery in deliveries]
+    known = await webhooks.find_ids(session, provider, events_told)
+    stored: list[webhooks.NewWebhook] = []
+    messages: list[outbox.NewMessage] = []
+    receptions: list[Reception] = []
+    for delivery in deliveries:
+        event_id = delivery.verified.event_id
+        reception = Reception.DUPLICATE if event_id in known else Reception.STORED
+        webhook_id = known.setdefault(event_id, new_id("whk", now))
+        if reception is Reception.STORED:
+            stored.append(_webhook(webhook_id, provider, delivery, now))
+            messages.append(_message(webhook_id, provider, delivery, now))
+        receptions.append(reception)
+        fact = WebhookMoved(webhook_id=webhook_id, outcome=reception)
+        tell(session, fact, delivery.context)
+    await webhooks.add(session, *stored)
+    await outbox.add(session, *messages)
+    return receptions
+
+
+def _webhook(
+    webhook_id: str, provider: str, delivery: Delivery, now: datetime
+) -> webhooks.NewWebhook:
+    return webhooks.NewWebhook(
+        id=webhook_id,
         provider=provider,
-        event_id=verified.event_id,
-        schema_version=verified.schema_version,
-        payload=body,
+        event_id=delivery.verified.event_id,
+        schema_version=delivery.verified.schema_version,
+        payload=delivery.body,
         status=webhooks.RECEIVED,
         received_at=now,
         next_check_at=now + APPLY_WITHIN,
     )
-    await outbox.add(
-        session,
+
+
+def _message(
+    webhook_id: str, provider: str, delivery: Delivery, now: datetime
+) -> outbox.NewMessage:
+    return outbox.NewMessage(
         topic=topics.WEBHOOKS,
-        message_key=verified.key,
+        message_key=delivery.verified.key,
         message_id=new_id("msg", now),
         payload=events.webhook_received(webhook_id=webhook_id, provider=provider, at=now),
-        headers=tracing.message_headers(topics.WEBHOOKS),
+        headers=delivery.message_headers,
         at=now,
     )
-    tell(session, WebhookMoved(webhook_id=webhook_id, outcome=Reception.STORED))
-    return Reception.STORED
 
 
 async def _keep_evidence(
@@ -97,11 +148,10 @@ async def _keep_evidence(
     async def keep(session: Session) -> None:
         now = clock()
         event_id = "rejected:" + hashlib.sha256(body).hexdigest()
-        if await webhooks.find_id(session, provider.name, event_id) is not None:
+        if await webhooks.find_ids(session, provider.name, [event_id]):
             return
-        await webhooks.add(
-            session,
-            webhook_id=new_id("whk", now),
+        evidence = webhooks.NewWebhook(
+            id=new_id("whk", now),
             provider=provider.name,
             event_id=event_id,
             schema_version="",
@@ -111,5 +161,6 @@ async def _keep_evidence(
             received_at=now,
             next_check_at=None,
         )
+        await webhooks.add(session, evidence)
 
     await database.transact("receive_webhook.keep_evidence", keep)

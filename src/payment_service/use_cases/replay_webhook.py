@@ -42,14 +42,16 @@ async def replay_webhook(
         await audit.add_replay(session, webhook.id, actor=actor, reason=reason, at=now)
         await outbox.add(
             session,
-            topic=topics.WEBHOOKS,
-            message_key=webhook.id,
-            message_id=new_id("msg", now),
-            payload=events.webhook_received(
-                webhook_id=webhook.id, provider=webhook.provider, at=now
+            outbox.NewMessage(
+                topic=topics.WEBHOOKS,
+                message_key=webhook.id,
+                message_id=new_id("msg", now),
+                payload=events.webhook_received(
+                    webhook_id=webhook.id, provider=webhook.provider, at=now
+                ),
+                headers=tracing.message_headers(topics.WEBHOOKS),
+                at=now,
             ),
-            headers=tracing.message_headers(topics.WEBHOOKS),
-            at=now,
         )
 
     await database.transact("replay_webhook", replay)

@@ -250,8 +250,9 @@ async def test_circle_of_waiting_has_one_victim_that_is_repeated(two_writers: Da
 
 async def test_numbers_grow_and_are_never_given_twice(database: Database) -> None:
     async def add(session: Session, name: str) -> None:
-        await outbox.add(session, topic="t", message_key="k", message_id=name, payload=b"\x00\xff",
-                         headers={"h": "1"}, at=NOW)  # fmt: skip
+        message = outbox.NewMessage(topic="t", message_key="k", message_id=name,
+                                    payload=b"\x00\xff", headers={"h": "1"}, at=NOW)  # fmt: skip
+        await outbox.add(session, message)
 
     async def undone(session: Session) -> None:
         await add(session, "undone")
@@ -296,12 +297,13 @@ async def test_claim_is_completed_by_its_last_owner_only(database: Database) -> 
 
 async def test_webhook_is_stored_once_by_many_at_a_time(database: Database) -> None:
     async def store(session: Session, name: str) -> bool:
-        if await webhooks.find_id(session, "fake", "event") is not None:
+        if await webhooks.find_ids(session, "fake", ["event"]):
             return False
-        await webhooks.add(
-            session, webhook_id=name, provider="fake", event_id="event", schema_version="v1",
+        webhook = webhooks.NewWebhook(
+            id=name, provider="fake", event_id="event", schema_version="v1",
             payload=b"{}", status=webhooks.RECEIVED, received_at=NOW, next_check_at=NOW,
         )  # fmt: skip
+        await webhooks.add(session, webhook)
         return True
 
     results = await together(

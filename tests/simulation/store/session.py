@@ -154,7 +154,7 @@ class SimulatedSession:
     async def scalars(self, statement: Any) -> Scalars:
         return (await self.execute(statement)).scalars()
 
-    async def execute(self, statement: Any) -> Result:
+    async def execute(self, statement: Any, rows: Any = None) -> Result:
         await self.flush()
         match statement:
             case Select():
@@ -162,7 +162,7 @@ class SimulatedSession:
                 return await self._select(statement)
             case Insert():
                 await self._statement(writes=True)
-                return Result([], len(await statements.insert_all(self._tx, statement)))
+                return Result([], len(await statements.insert_all(self._tx, statement, rows)))
             case Update():
                 await self._statement(writes=True)
                 changed = await statements.update(self._tx, statement)

@@ -1,6 +1,6 @@
 """Runs SQLAlchemy's Core statements on the tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
 from itertools import product
@@ -102,11 +102,15 @@ async def delete(tx: Transaction, statement: Delete) -> list[Record]:
     return records
 
 
-async def insert_all(tx: Transaction, statement: Insert) -> list[Record]:
-    """Insert the rows of a statement."""
+async def insert_all(
+    tx: Transaction, statement: Insert, rows: Sequence[Mapping[str, Any]] | None = None
+) -> list[Record]:
+    """Insert the rows of a statement, or those that come with it."""
+    table = _table(tx, statement.table)
+    if rows is not None:
+        return [await insert(tx, table, dict(row)) for row in rows]
     if statement._multi_values or statement.select is not None or statement._values is None:
         raise NotSimulated(f"{statement}")
-    table = _table(tx, statement.table)
     values = {
         column if isinstance(column, str) else column.name: value.value
         for column, value in statement._values.items()

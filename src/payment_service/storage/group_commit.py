@@ -1,0 +1,117 @@
+"""Group commit: units of work of one kind share transactions, and with them the price of a commit.
+
+What arrives while a transaction is under way shares the next one. Nothing waits for company: what
+comes alone is committed at once. An outcome is told after its commit, never before.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from payment_service.domain.errors import Overloaded, StorageUnavailable
+from payment_service.storage.database import Database, Session
+from payment_service.telemetry import tracing
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+GROUP_MAX = 64  # items in one transaction
+WAITING_MAX = 1024  # items that wait; more are turned away
+RETRY_AFTER_SECONDS = 1
+
+Work = Callable[[Session, Sequence[Item]], Awaitable[Sequence[Outcome]]]
+"""Does several items in one transaction; returns their outcomes in order."""
+
+
+class _Entry(Generic[Item, Outcome]):
+    """An item, and whoever waits for its outcome."""
+
+    __slots__ = ("item", "outcome", "traceparent")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.traceparent = tracing.current_traceparent()
+
+    def tell(self, outcome: Outcome) -> None:
+        if not self.outcome.done():  # whoever waited may be gone
+            self.outcome.set_result(outcome)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+class GroupCommit(Generic[Item, Outcome]):
+    """One kind of work, committed in groups.
+
+    Args:
+        database: Where.
+        name: Of the unit of work, see `Database.transact`.
+        work: Does the items. It is run again, with one item at a time, when it raises: one that
+            cannot be done must not harm the others.
+    """
+
+    def __init__(self, database: Database, name: str, work: Work[Item, Outcome]) -> None:
+        self._database = database
+        self._name = name
+        self._work = work
+        self._waiting: deque[_Entry[Item, Outcome]] = deque()
+        self._is_committing = False
+
+    async def submit(self, item: Item) -> Outcome:
+        """Do an item; return when it is committed. It is done even if the caller goes away.
+
+        Raises:
+            Overloaded: Too much waits; the item is not done.
+            StorageUnavailable: The database does not answer.
+        """
+        if len(self._waiting) >= WAITING_MAX:
+            raise Overloaded(RETRY_AFTER_SECONDS)
+        entry = _Entry[Item, Outcome](item)
+        self._waiting.append(entry)
+        if not self._is_committing:
+            self._is_committing = True
+            self._database.start(self._commit_all())
+        return await entry.outcome
+
+    async def _commit_all(self) -> None:
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), GROUP_MAX)
+                await self._commit([self._waiting.popleft() for _ in range(size)])
+        except BaseException as error:  # the process ends
+            while self._waiting:
+                self._waiting.popleft().fail(error)
+            raise
+        finally:
+            self._is_committing = False
+
+    async def _commit(self, group: Sequence[_Entry[Item, Outcome]]) -> None:
+        items = [entry.item for entry in group]
+        links = [entry.traceparent for entry in group if entry.traceparent is not None]
+        try:
+            with tracing.span(f"commit {self._name}", links=links):
+                outcomes = await self._database.transact(
+                    self._name, lambda session: self._work(session, items)
+                )
+        except StorageUnavailable as error:
+            _fail(group, error)
+        except Exception as error:  # noqa: BLE001  # handed to whoever waits
+            if len(group) == 1:
+                _fail(group, error)
+                return
+            for entry in group:
+                await self._commit([entry])
+        except BaseException as error:
+            _fail(group, error)
+            raise
+        else:
+            for entry, outcome in zip(group, outcomes, strict=True):
+                entry.tell(outcome)
+
+
+def _fail(group: Sequence[_Entry[Item, Outcome]], error: BaseException) -> None:
+    for entry in group:
+        entry.fail(error)
