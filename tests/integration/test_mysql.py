@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import InvalidSettings, StorageUnavailable
 from payment_service.storage.database import Database, Session
@@ -79,15 +80,85 @@ async def test_deadlock_is_repeated_until_both_have_worked(database: Database) -
     assert await one(database, "SELECT SUM(n) FROM t") == 4
 
 
-async def test_killed_connections_are_replaced(database: Database, mysql_server: Any) -> None:
-    await one(database, "SELECT 1")
+def kill_connections(mysql_server: Any) -> None:
+    """Kill what the service holds, as a restart of the server does."""
     for (connection,) in mysql_server.query(
         "SELECT id FROM information_schema.processlist WHERE user = 'payments'"
     ):
         mysql_server.query(f"KILL {connection}")
 
-    assert await one(database, "SELECT 2") == 2
-    await database.check()
+
+async def test_killed_connections_are_replaced(database: Database, mysql_server: Any) -> None:
+    async def many() -> list[Any]:
+        units = [one(database, f"SELECT {n} FROM (SELECT SLEEP(0.1)) t") for n in range(8)]
+        _, *numbers = await asyncio.gather(database.check(), *units)
+        return numbers
+
+    assert await many() == list(range(8))
+    kill_connections(mysql_server)
+    assert await many() == list(range(8))
+
+
+async def test_a_unit_that_loses_its_connection_is_undone_and_run_again(
+    database: Database, mysql_server: Any
+) -> None:
+    await one(database, "CREATE TABLE t (id INT PRIMARY KEY)")
+    tries = 0
+
+    async def write(session: Session) -> None:
+        nonlocal tries
+        tries += 1
+        await session.execute(text(f"INSERT INTO t VALUES ({tries})"))
+        if tries == 1:
+            kill_connections(mysql_server)
+        await session.execute(text("INSERT INTO t VALUES (10)"))
+
+    await database.transact("test", write)
+
+    assert tries == 2
+    assert await one(database, "SELECT GROUP_CONCAT(id ORDER BY id) FROM t") == "2,10"
+
+
+async def test_a_unit_that_keeps_losing_its_connection_ends(
+    database: Database, mysql_server: Any
+) -> None:
+    tries = 0
+
+    async def write(session: Session) -> None:
+        nonlocal tries
+        tries += 1
+        await session.execute(text("SELECT 1"))
+        kill_connections(mysql_server)
+        await session.execute(text("SELECT 1"))
+
+    with pytest.raises(StorageUnavailable):
+        await database.transact("test", write)
+
+    assert tries == 2
+
+
+async def test_no_transaction_outlives_its_unit(database: Database, mysql_server: Any) -> None:
+    await one(database, "CREATE TABLE t (id INT PRIMARY KEY)")
+
+    async def write(session: Session) -> None:
+        await session.execute(text("INSERT INTO t VALUES (1)"))
+
+    async def fail(session: Session) -> None:
+        await session.execute(text("INSERT INTO t VALUES (2)"))
+        raise ValueError
+
+    async def fail_twice(session: Session) -> None:
+        await session.execute(text("SELECT * FROM t WHERE id = 1 FOR UPDATE"))
+        await write(session)
+
+    await database.transact("test", write)
+    with pytest.raises(ValueError):  # noqa: PT011  # it is ours, some lines up
+        await database.transact("test", fail)
+    with pytest.raises(IntegrityError):
+        await database.transact("test", fail_twice)
+
+    open_ones = mysql_server.query("SELECT COUNT(*) FROM information_schema.innodb_trx")
+    assert [int(count) for (count,) in open_ones] == [0]
 
 
 async def test_every_wait_ends_when_the_pool_is_empty(mysql_server: Any) -> None:

@@ -26,7 +26,7 @@ from payment_service import failpoints
 from payment_service.domain.errors import ConcurrentUpdate, StorageUnavailable
 from payment_service.domain.facts import Fact
 from payment_service.storage import engines
-from payment_service.storage.faults import is_disconnect, is_transient
+from payment_service.storage.faults import is_transient
 from payment_service.storage.sealing import Keyring
 from payment_service.storage.types import use_keyring
 from payment_service.telemetry import tracing
@@ -59,6 +59,10 @@ def tell(session: Session, fact: Fact, context: Context | None = None) -> None:
 
 class Repeat(Exception):
     """Raised by a unit of work that lost a race for a unique key: undo it and run it again."""
+
+
+class _Undone(Exception):
+    """The connection was lost before the commit was sent: the server undoes the unit."""
 
 
 class Database:
@@ -124,7 +128,7 @@ class Database:
         Raises:
             StorageUnavailable: The database does not answer.
         """
-        return await self._shielded(self._repeat(work, self._read_once, repeat_disconnects=True))
+        return await self._shielded(self._repeat(work, self._read_once))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that belongs to no request, and that must end before the pool closes."""
@@ -149,7 +153,7 @@ class Database:
 
     async def _write_once(self, name: str, work: Callable[[Session], Awaitable[T]]) -> T:
         async with self._turn or nullcontext(), self._writers() as session:
-            result = await work(session)
+            result = await _undone_if_lost(work(session))
             with failpoints.effect(f"commit.{name}"):
                 await session.commit()
             facts = session.info.pop(FACTS, ())
@@ -162,31 +166,33 @@ class Database:
 
     async def _read_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
         async with self._readers() as session:
-            return await work(session)
+            return await _undone_if_lost(work(session))
 
     async def _repeat(
         self,
         work: Callable[[Session], Awaitable[T]],
         once: Callable[[Callable[[Session], Awaitable[T]]], Awaitable[T]],
-        *,
-        repeat_disconnects: bool = False,
     ) -> T:
+        has_been_lost = False
         for attempt in range(1, TRIES_MAX + 1):
             try:
                 return await once(work)
             except Repeat as error:
                 if attempt == TRIES_MAX:
                     raise ConcurrentUpdate("Others keep changing this; try again.") from error
-            except PoolTimeout as error:
-                raise StorageUnavailable("No database connection became free in time.") from error
+            except _Undone as error:
+                # Once: the pool has dropped all its connections, so the next one is new.
+                if has_been_lost or attempt == TRIES_MAX:
+                    raise StorageUnavailable("The database does not answer.") from error
+                has_been_lost = True
+            except (PoolTimeout, OSError) as error:
+                raise StorageUnavailable("No connection to the database could be had.") from error
             except DBAPIError as error:
-                again = is_transient(error) or (repeat_disconnects and is_disconnect(error))
+                again = is_transient(error)
                 if not again and not isinstance(error, OperationalError | InterfaceError):
                     raise
                 if not again or attempt == TRIES_MAX:
                     raise StorageUnavailable("The database does not answer.") from error
-            except OSError as error:
-                raise StorageUnavailable("The database cannot be reached.") from error
             # Full jitter, so that two units which collided do not collide again.
             await asyncio.sleep(random.uniform(0, RETRY_DELAY_SECONDS * 2**attempt))  # noqa: S311
         raise AssertionError("unreachable: the last try returns or raises")
@@ -199,3 +205,17 @@ class Database:
     def _keep(self, task: "asyncio.Future[Any]") -> None:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+
+async def _undone_if_lost(work: Awaitable[T]) -> T:
+    """Run what has no effect without a commit.
+
+    Raises:
+        _Undone: The connection was lost on the way.
+    """
+    try:
+        return await work
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise _Undone from error
+        raise

@@ -8,7 +8,7 @@ import asyncmy
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from payment_service.domain.errors import InvalidSettings
 
@@ -55,7 +55,7 @@ def _mysql(url: URL, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
         "max_overflow": 0,
         "pool_timeout": POOL_TIMEOUT_SECONDS,
         "pool_recycle": POOL_RECYCLE_SECONDS,
-        "pool_pre_ping": True,
+        "pool_reset_on_return": None,  # see `_roll_back_what_is_open`
     }
     # Under REPEATABLE READ a plain read before a lock sees an old snapshot, and gap locks block
     # inserts: READ COMMITTED everywhere.
@@ -63,9 +63,23 @@ def _mysql(url: URL, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
     reader = create_async_engine(
         url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **common
     )
+    _roll_back_what_is_open(writer)
     # Many rows as one prepared statement: the driver would write all values into a text.
     writer.dialect.use_insertmanyvalues_wo_returning = True
     return writer, reader
+
+
+def _roll_back_what_is_open(engine: AsyncEngine) -> None:
+    """Let no transaction outlive its unit of work, without asking the server what it has just told.
+
+    After a commit it says that nothing is open; the ROLLBACK that SQLAlchemy would send all the
+    same is a round trip.
+    """
+
+    @event.listens_for(engine.sync_engine, "reset")
+    def reset(connection: Any, _entry: ConnectionPoolEntry, state: PoolResetState) -> None:
+        if not state.terminate_only and connection.driver_connection.get_transaction_status():
+            connection.rollback()
 
 
 async def _connect(**arguments: Any) -> Any:

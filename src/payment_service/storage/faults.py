@@ -1,9 +1,8 @@
-"""What a database error means: try again, a duplicate, or a lost connection."""
+"""What a database error means: try again, or a duplicate."""
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 MYSQL_TRANSIENT = frozenset({1213, 1205, 1020})  # deadlock, lock wait, snapshot conflict (MariaDB)
-MYSQL_DISCONNECT = frozenset({2003, 2006, 2013, 2014, 2045, 2055, 4031, 1927, 1053})
 MYSQL_DUPLICATE = 1062
 
 
@@ -18,11 +17,6 @@ def is_transient(error: DBAPIError) -> bool:
     if error_number(error) in MYSQL_TRANSIENT:
         return True
     return "database is locked" in str(error.orig)
-
-
-def is_disconnect(error: DBAPIError) -> bool:
-    """Tell whether the connection was lost: a commit under way may have taken effect."""
-    return error.connection_invalidated or error_number(error) in MYSQL_DISCONNECT
 
 
 def is_duplicate(error: IntegrityError, *names: str) -> bool:

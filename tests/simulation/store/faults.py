@@ -48,4 +48,5 @@ def lock_wait_timeout() -> OperationalError:
 
 def connection_lost() -> OperationalError:
     """Say that the server is gone; what was under way may have happened or not."""
-    return OperationalError("QUERY", None, ServerError(2013, "Lost connection to MySQL server"))
+    lost = ServerError(2013, "Lost connection to MySQL server")
+    return OperationalError("QUERY", None, lost, connection_invalidated=True)
