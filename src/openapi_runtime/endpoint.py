@@ -28,6 +28,7 @@ __all__ = ["Endpoint", "Hooks", "render_problem", "request_id_of"]
 log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _QUERY_BYTES_MAX = 8 * 1024
+RETRY_AFTER = "1"  # seconds, for a request that is turned away
 Handler = Callable[..., Awaitable[Any]]
 
 
@@ -48,6 +49,7 @@ class Endpoint:
         self._security = security
         self._hooks = hooks
         self._kinds = hooks.problem_types
+        self._in_progress = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -109,6 +111,9 @@ class Endpoint:
         return Problem(self._kinds["INTERNAL_ERROR"])
 
     async def _run(self, context: Context, request: Request, receive: Any) -> Any:
+        # Only what is all there counts: a client that sends slowly takes nobody's place.
+        if self._in_progress >= self._hooks.in_progress_max:
+            raise Problem(self._kinds["OVERLOADED"], headers={"retry-after": RETRY_AFTER})
         await self._authenticate(context)
         if self._operation.idempotent and context.headers.is_repeated("idempotency-key"):
             raise Problem(self._kinds["IDEMPOTENCY_KEY_INVALID"], "It was sent more than once.")
@@ -121,7 +126,12 @@ class Endpoint:
                 timeout_seconds=self._hooks.body_timeout_seconds,
                 kinds=self._kinds,
             )
-        return await self._handler(context, **self._validated_arguments(context, request))
+        arguments = self._validated_arguments(context, request)
+        self._in_progress += 1
+        try:
+            return await self._handler(context, **arguments)
+        finally:
+            self._in_progress -= 1
 
     async def _authenticate(self, context: Context) -> None:
         for scheme, scopes in self._operation.security:

@@ -43,6 +43,8 @@ class Hooks:
         on_response: Called after every response with its status and the seconds it took.
         max_body_bytes: Larger request bodies are refused.
         body_timeout_seconds: In which a whole request body must have arrived.
+        in_progress_max: Requests of one operation at a time; more are turned away at once, so that
+            those which are let in are answered in time, and one operation cannot starve another.
     """
 
     problem_types: Mapping[str, ProblemType]
@@ -55,3 +57,4 @@ class Hooks:
     on_response: Callable[[Context, int, float], None] = _unheard_response
     max_body_bytes: int = 64 * 1024
     body_timeout_seconds: float = 10.0
+    in_progress_max: int = 256
