@@ -14,6 +14,7 @@ from codegen import rules, schemas, source
 from codegen.model import (
     IDEMPOTENCY_KEY,
     JSON,
+    OF_DELIVERY,
     PROBLEM_JSON,
     Contract,
     Document,
@@ -41,7 +42,7 @@ _OPERATION_KEYS = {
 }  # fmt: skip
 _PARAMETER_KEYS = {"name", "in", "required", "description", "schema", "example", "examples"}
 _RESPONSE_KEYS = {"description", "headers", "content", "links"}
-_HEADER_KEYS = {"description", "required", "schema", "example", "examples"}
+_HEADER_KEYS = {"description", "required", "schema", "example", "examples", OF_DELIVERY}
 _BODY_KEYS = {"description", "required", "content"}
 _MEDIA_KEYS = {"schema", "example", "examples"}
 
@@ -225,6 +226,8 @@ def _headers(contract: Contract, response: Node, where: str) -> dict[str, Node]:
         _refuse_unknown(header, _HEADER_KEYS, at)
         if name.lower() in {"content-type", "content-length", "x-request-id"}:
             raise Unsupported(at, f"{name} is not a handler's to set")
+        if OF_DELIVERY in header and (header[OF_DELIVERY] is not True or header.get("required")):
+            raise Unsupported(f"{at}/{OF_DELIVERY}", "only true, at a header that is not required")
         schema = rules.check_simple(contract.document, header["schema"], f"{at}/schema")
         if "format" in schema and schema["type"] == "string":
             raise Unsupported(f"{at}/schema/format", "a header is plain text")

@@ -8,6 +8,7 @@ from codegen.names import snake
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 IDEMPOTENCY_KEY = "Idempotency-Key"
+OF_DELIVERY = "x-of-delivery"  # a header that is not the answer's but its delivery's
 
 Node = dict[str, Any]
 
@@ -77,6 +78,11 @@ class Response:
     schema: Node | None
     headers: dict[str, Node]
     where: str
+
+    @property
+    def own_headers(self) -> dict[str, Node]:
+        """Those that a handler sets; the others belong to one delivery of the answer."""
+        return {name: node for name, node in self.headers.items() if not node.get(OF_DELIVERY)}
 
     @property
     def is_problem(self) -> bool:

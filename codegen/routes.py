@@ -58,13 +58,13 @@ def _result(contract: Contract, operation: Operation, response: Response) -> Ite
     yield f"    status: ClassVar[int] = {response.status}"
     if response.media_type is not None:
         yield f"    media_type: ClassVar[str | None] = {response.media_type!r}"
-    names = {snake(name): name.lower() for name in response.headers}
+    names = {snake(name): name.lower() for name in response.own_headers}
     if names:
         yield f"    header_names: ClassVar[dict[str, str]] = {names!r}"
     if response.media_type is not None:
         yield f"    body: {_model(response.schema) if response.schema else 'bytes'}"
     for name, node in sorted(
-        response.headers.items(), key=lambda item: not item[1].get("required", False)
+        response.own_headers.items(), key=lambda item: not item[1].get("required", False)
     ):
         kind = _type(contract, node["schema"])
         optional = "" if node.get("required") else " | UnsetType = UNSET"

@@ -61,6 +61,8 @@ class Endpoint:
             response = await self._respond(context, request, receive)
         except request_body.ClientDisconnected:
             return
+        if context.response_headers:
+            response = response.with_headers(context.response_headers)
         faults = self._faults_of(request, response)
         if faults:
             response = self._withhold(context, faults)
@@ -216,14 +218,10 @@ def _query_fault(name: str) -> FieldError:
 
 
 async def _send(send: Any, response: StoredResponse, context: Context) -> None:
-    headers = (
-        response.headers
-        | context.response_headers
-        | {
-            "content-length": str(len(response.body)),
-            "x-request-id": context.request_id,
-        }
-    )
+    headers = response.headers | {
+        "content-length": str(len(response.body)),
+        "x-request-id": context.request_id,
+    }
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": response.status, "headers": raw})
     await send({"type": "http.response.body", "body": response.body})

@@ -56,6 +56,10 @@ class StoredResponse:
     headers: dict[str, str]
     body: bytes
 
+    def with_headers(self, headers: dict[str, str]) -> "StoredResponse":
+        """Copy it, with more headers."""
+        return StoredResponse(self.status, self.headers | headers, self.body)
+
 
 def render(result: Result) -> StoredResponse:
     """Turn a result into the bytes that are sent, so that they can be stored first.
@@ -83,7 +87,8 @@ class Context:
         principal: What the SecurityApi returned; None where the contract asks for no credentials.
         raw_body: The bytes as they came; empty until they are read.
         decoded_body: The JSON document before it became a struct, unknown members included.
-        response_headers: Of this delivery of the answer, whatever the answer is.
+        response_headers: Of this delivery of the answer, whatever the answer is; in lower case.
+            They are judged with it, and an answer that breaks the contract is sent without them.
     """
 
     __slots__ = (

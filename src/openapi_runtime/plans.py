@@ -15,6 +15,7 @@ from openapi_core.schema.parameters import get_style_and_explode
 MISSING: Any = object()
 _HARMLESS = frozenset({
     "name", "in", "required", "description", "schema", "style", "explode", "example", "examples",
+    "x-of-delivery",
 })  # fmt: skip
 
 

@@ -268,7 +268,8 @@ PROBLEM = {
     "type": "https://x#NOT_FOUND", "title": "Not found", "status": 404, "code": "NOT_FOUND",
     "request_id": "r", "retryable": False, "errors": [{"detail": "d", "pointer": "/a"}],
 }  # fmt: skip
-_PROBLEM = {"content-type": "application/problem+json", "retry-after": "2"}
+_LIMITS = {"ratelimit": '"requests";r=9;t=1', "ratelimit-policy": '"a";q=9;w=9, "b";q=9;w=9'}
+_PROBLEM = {"content-type": "application/problem+json", "retry-after": "2"} | _LIMITS
 _PAYMENT, _REFUND = example("PaidPayment"), example("PendingRefund")
 _PENDING = example("PendingPayment") | {
     "exceptions": [
@@ -281,7 +282,7 @@ _PENDING = example("PendingPayment") | {
     ],
     "metadata": {"a": "b"},
 }
-_CREATED = JSON | {"location": "/v1/x", "idempotent-replayed": "true"}
+_CREATED = JSON | {"location": "/v1/x", "idempotent-replayed": "true"} | _LIMITS
 REPLIES = [
     Reply("createPayment", "POST", "/v1/payments", 201, _CREATED, _PENDING, _schema("Payment")),
     Reply("getPayment", "GET", _ONE, 200, JSON, _PAYMENT, _schema("Payment")),
@@ -316,5 +317,7 @@ ODD_RESPONSE_HEADERS = {
     "idempotent-replayed": ["true", "false", "TRUE", "1", "", "maybe"],
     "retry-after": ["0", "86400", "86401", "-1", "x", "", "1.0"],
     "cache-control": ["", "x" * 200, "x" * 201],
+    "ratelimit": ["", '"a";r=9;t=1\n', '"a";r=-1;t=1', '"A";r=1;t=1', '"b";r=999999999;t=9999'],
+    "ratelimit-policy": ["", '"a";q=9;w=9', '"a";q=9;w=9, "b";q=9', '"a";q=1;w=1, "b";q=2;w=2'],
 }  # fmt: skip
 STATUSES = [200, 201, 204, 302, 400, 404, 409, 422, 500, 503, 599]

@@ -186,7 +186,10 @@ async def test_a_tenant_that_asks_too_much_is_told_when_to_come_back(locked: Har
     again = await locked.request("POST", "/v1/payments", body, key="mine")
     another = await locked.request("GET", "/v1/payments", tenant="another")
 
-    assert first.headers["ratelimit-limit"] == "5"
+    assert first.headers["ratelimit-policy"].startswith('"requests";q=5;w=10, ')
+    assert first.headers["ratelimit"].startswith('"requests";r=4;t=')
+    assert others[-1].headers["ratelimit"].startswith('"requests";r=0;t=')
+    assert again.headers["ratelimit"].startswith('"repeats";r=4;t=')
     assert (others[-1].status_code, others[-1].json()["code"]) == (429, "RATE_LIMITED")
     assert 0 < int(others[-1].headers["retry-after"]) <= 2
     assert (again.status_code, again.headers["idempotent-replayed"]) == (201, "true")

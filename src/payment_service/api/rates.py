@@ -2,11 +2,13 @@
 
 A request that is repeated with a key that was let in before does not compete with new ones: a
 client that does the right thing after a time-out must not be locked out by it. Repeats have a quota
-of their own, as large.
-Source: the RateLimit-* fields of draft-ietf-httpapi-ratelimit-headers-07, which clients know.
+of their own, as large, and the answer says which of the two counted.
+Source: RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10. The RateLimit-*
+fields of its version 06, which it gave up, cannot tell of two quotas.
 """
 
 import hashlib
+import math
 from collections import OrderedDict
 
 from openapi_runtime.operations import Context
@@ -28,6 +30,10 @@ class RateLimits:
             Quotas(clock, per_minute=per_minute, burst=self._burst, names_max=TENANTS_MAX)
             for _ in range(2)
         )
+        window = math.ceil(60 * self._burst / per_minute)
+        self._policy = ", ".join(
+            f'"{name}";q={self._burst};w={window}' for name in ("requests", "repeats")
+        )
         self._keys: OrderedDict[str, OrderedDict[bytes, None]] = OrderedDict()
 
     def admit(self, tenant_id: str, context: Context) -> None:
@@ -38,13 +44,13 @@ class RateLimits:
         """
         key = _key_of(context)
         known = self._keys_of(tenant_id)
-        quotas = self._repeats if key in known else self._requests
+        name, quotas = ("repeats", self._repeats) if key in known else ("requests", self._requests)
         quota = quotas.of(tenant_id)
         is_admitted = quota.take()
+        seconds_until_all = quota.seconds_until(self._burst)
         context.response_headers |= {
-            "ratelimit-limit": str(self._burst),
-            "ratelimit-remaining": str(quota.left),
-            "ratelimit-reset": str(quota.seconds_until(self._burst)),
+            "ratelimit-policy": self._policy,
+            "ratelimit": f'"{name}";r={quota.left};t={seconds_until_all}',
         }
         if not is_admitted:
             raise RateLimited(quota.seconds_until(1))

@@ -70,13 +70,13 @@ def key(number: int) -> tuple[str, str]:
 
 def test_a_tenant_is_told_what_is_left_and_then_refused() -> None:
     rates = limits()
-    for left in ("1", "0"):
+    for left in (1, 0):
         told = context(reads=True)
         rates.admit("shop", told)
         assert told.response_headers == {
-            "ratelimit-limit": "2", "ratelimit-remaining": left,
-            "ratelimit-reset": str((2 - int(left)) * 5),
-        }  # fmt: skip
+            "ratelimit-policy": '"requests";q=2;w=10, "repeats";q=2;w=10',
+            "ratelimit": f'"requests";r={left};t={(2 - left) * 5}',
+        }
 
     with pytest.raises(RateLimited) as refusal:
         rates.admit("shop", context(reads=True))
@@ -90,7 +90,9 @@ def test_what_was_let_in_may_be_repeated_though_nothing_is_left() -> None:
     rates.admit("shop", context("10.0.0.1", key(1)))
     rates.admit("shop", context("10.0.0.1", key(2)))
 
-    rates.admit("shop", context("10.0.0.1", key(1)))
+    repeat = context("10.0.0.1", key(1))
+    rates.admit("shop", repeat)
+    assert repeat.response_headers["ratelimit"] == '"repeats";r=1;t=5'
     with pytest.raises(RateLimited):
         rates.admit("shop", context("10.0.0.1", key(3)))
     rates.admit("shop", context("10.0.0.1", key(2)))

@@ -107,6 +107,19 @@ def test_patterns_of_structs_end_where_the_text_ends(root):
     assert r'"^[a-z]{1,8}\\Z"' in files["api/models.py"]
 
 
+def test_a_header_of_the_delivery_is_not_for_a_handler_to_set(tmp_path):
+    document = small()
+    responses = document["paths"]["/things/{thing_id}"]["post"]["responses"]
+    schema = {"type": "string", "maxLength": 9}
+    responses["200"]["headers"]["X-Left"] = {"schema": schema, "x-of-delivery": True}
+    api = contract.load(tmp_path, write(tmp_path, document) / "openapi.yaml")
+
+    written = routes.generate(api, header="")
+
+    assert "{'location': 'location'}" in written
+    assert "x_left" not in written
+
+
 @pytest.mark.parametrize("text", ['"""', 'ends with "', "back\\slash \\N{DASH}", '\'\n""" + x'])
 def test_texts_of_the_contract_stay_texts(tmp_path, text):
     document = small()

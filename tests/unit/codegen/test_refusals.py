@@ -99,6 +99,12 @@ CASES = {
     "header with a date": (f"{OPERATION}.responses.200.headers.Location.schema",
                            {"type": "string", "format": "date-time"},
                            f"{AT}/responses/200/headers/Location/schema/format: a header is"),
+    "header of delivery that must be there": (
+        f"{OPERATION}.responses.200.headers.Location",
+        {"schema": {"type": "string", "maxLength": 9}, "x-of-delivery": True, "required": True},
+        f"{AT}/responses/200/headers/Location/x-of-delivery: only true"),
+    "header of no delivery": (f"{OPERATION}.responses.200.headers.Location.x-of-delivery", False,
+                              f"{AT}/responses/200/headers/Location/x-of-delivery: only true"),
     # the catalogue
     "code without a title": ("x-error-codes.NOT_FOUND.title", DELETE,
                              "#/x-error-codes/NOT_FOUND: needs status"),

@@ -91,6 +91,33 @@ async def test_a_response_that_breaks_the_contract_is_counted_and_never_sent(
     assert CANARY not in str(vars(record))
 
 
+LIMIT = {"ratelimit": '"requests";r=9;t=1'}
+
+
+async def test_headers_of_the_delivery_go_with_the_answer_whatever_it_is(stub):
+    app = make_app(stub, on_request=lambda context: context.response_headers.update(LIMIT))
+    stub.answers["get_payment"] = Problem(PROBLEM_TYPES["NOT_FOUND"])
+
+    answer = await call(app, "GET", GET, CREDENTIALS)
+
+    assert (answer.status, answer.headers["ratelimit"]) == (404, LIMIT["ratelimit"])
+
+
+@pytest.mark.parametrize("mode", ["compiled", "lean", "stock"])
+@pytest.mark.parametrize("value", ["9", '"requests";r=-1;t=1', f'"x";r=9;t=1\r\na: {CANARY}'])
+async def test_headers_of_the_delivery_are_judged_and_never_sent_when_they_are_wrong(
+    stub, mode, value
+):
+    app = make_app(
+        stub, mode=mode, on_request=lambda context: context.response_headers.update(ratelimit=value)
+    )
+
+    answer = await call(app, "GET", GET, CREDENTIALS)
+
+    assert (answer.status, answer.json["code"]) == (500, "INTERNAL_ERROR")
+    assert "ratelimit" not in answer.headers
+
+
 async def test_the_log_tells_where_and_which_rule(stub, caplog):
     stub.answers["get_payment"] = BROKEN["minimum"]
 
