@@ -1,7 +1,8 @@
 """make fuzz: schemathesis against a fresh service, every check, stateful by links, repeatable.
 
-Fails on any finding, and when a documented status of an operation was never seen. FUZZ_EXAMPLES is
-the number of examples for each operation (30).
+Two tenants: what one made, the other must not be able to read. Fails on any finding, and when a
+documented status of an operation was never seen. FUZZ_EXAMPLES is the number of examples for each
+operation (30).
 """
 
 import json
@@ -18,7 +19,8 @@ import httpx
 from generated.api.routes import OPERATIONS
 from tests.support.process import Development, development, wait_until
 
-SECONDS_MAX = 3600
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
+SECONDS_MAX = max(3600, 20 * EXAMPLES)
 ROOT = Path(__file__).parents[2]
 CHECKSUM_KEY = "dev-checksum-key"
 Seen = dict[str, set[str]]
@@ -27,19 +29,29 @@ Seen = dict[str, set[str]]
 def config(running: Development, folder: Path) -> Path:
     """Write schemathesis's settings."""
     path = folder / "schemathesis.toml"
+    tenants = {"shop": running.token, "stranger": running.strange_token()}
+    auth = [
+        {
+            "name": name,
+            "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {token}"}],
+        }
+        for name, token in tenants.items()
+    ]
+    (folder / "tenants.json").write_text(json.dumps({"auth": auth}))
     path.write_text(f"""
 hooks = "tests.fuzz.hooks"
 
 [generation]
 deterministic = true
 database = "none"
-max-examples = {int(os.environ.get("FUZZ_EXAMPLES", "30"))}
+max-examples = {EXAMPLES}
 
 [cache]
 enabled = false
 
-[auth.openapi.bearerAuth]
-bearer = "{running.token}"
+[auth.wfc]
+path = "{folder}/tenants.json"
+peers = ["shop", "stranger"]
 
 [checks]
 # A key that comes back with another body is refused as the IETF draft says: with 422.

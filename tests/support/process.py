@@ -89,8 +89,15 @@ class Development:
 
     def weak_token(self) -> str:
         """Make a token of the same tenant without any right."""
+        return self._token_like({"scope": ""})
+
+    def strange_token(self) -> str:
+        """Make a token of another tenant with the same rights."""
+        return self._token_like({"tenant_id": "stranger", "sub": "stranger"})
+
+    def _token_like(self, changes: dict[str, str]) -> str:
         claims = jwt.decode(self.token, options={"verify_signature": False})
-        return jwt.encode(claims | {"scope": ""}, AUTH_SECRET, algorithm="HS256")
+        return jwt.encode(claims | changes, AUTH_SECRET, algorithm="HS256")
 
     def _is_ready(self) -> bool:
         assert self.process is not None
