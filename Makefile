@@ -106,6 +106,11 @@ sbom: $(READY) ## What is in the image, as CycloneDX, to dist/sbom.json
 vulnerabilities: $(READY) ## Ask the advisory database about the locked packages, if it can be reached
 	@exec $(BIN)/python -m deploy.vulnerabilities
 
+.PHONY: image
+image: $(READY) ## Build the image without Docker, and make a payment through containers of it (root)
+	@$(BIN)/python -m deploy.image
+	@IMAGE=1 $(BIN)/python -m pytest -q -n 0 -s tests/image
+
 .PHONY: clean
 clean: ## Remove what can be made again; your data in var/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

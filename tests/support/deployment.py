@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,21 @@ AUTH = {"PAYMENTS_AUTH_ISSUER": "tests", "PAYMENTS_AUTH_AUDIENCE": "payment-serv
 SCOPES = "payments:read payments:write refunds:write exceptions:write"
 
 
+Launch = Callable[[Sequence[str], dict[str, str]], list[str]]
+"""Gives the command line that runs `payment-service` with some arguments and environment."""
+
+
+def from_source(arguments: Sequence[str], _environ: dict[str, str]) -> list[str]:
+    """Run what is in the working tree."""
+    return [sys.executable, "-m", "payment_service", *arguments]
+
+
 class Role:
     """One process of the service."""
 
-    def __init__(self, name: str, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, name: str, environ: Mapping[str, str], log: Path, launch: Launch) -> None:
         self.name = name
+        self._launch = launch
         self.ops_port = free_port()
         self._environ = {**environ, "PAYMENTS_OPS_PORT": str(self.ops_port)}
         self._log = log
@@ -38,7 +48,7 @@ class Role:
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "payment_service", self.name],
+                self._launch([self.name], self._environ),
                 env=self._environ, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -85,8 +95,15 @@ class Deployment:
     """Processes of the service that share a database, a broker and a provider."""
 
     def __init__(
-        self, folder: Path, *, database_url: str, broker_url: str, simulator: Simulator
+        self,
+        folder: Path,
+        *,
+        database_url: str,
+        broker_url: str,
+        simulator: Simulator,
+        launch: Launch,
     ) -> None:
+        self._launch = launch
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.simulator = simulator
@@ -114,7 +131,7 @@ class Deployment:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run an operator's command."""
         return subprocess.run(
-            [sys.executable, "-m", "payment_service", *arguments],
+            self._launch(arguments, self.environ),
             env=self.environ, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
 
@@ -123,7 +140,7 @@ class Deployment:
         started = []
         for name in names:
             log = self._folder / f"{len(self.roles)}-{name}.log"
-            self.roles.append(Role(name, self.environ, log))
+            self.roles.append(Role(name, self.environ, log, self._launch))
             started.append(self.roles[-1])
         for role in started:
             wait_until(role.is_ready, seconds=START_SECONDS, what=f"{role.name} is ready")
@@ -165,10 +182,21 @@ class Deployment:
 
 @contextmanager
 def deployment(
-    folder: Path, *, database_url: str, broker_url: str, simulator: Simulator
+    folder: Path,
+    *,
+    database_url: str,
+    broker_url: str,
+    simulator: Simulator,
+    launch: Launch = from_source,
 ) -> Iterator[Deployment]:
     """Prepare database and topics, and stop every process at the end."""
-    made = Deployment(folder, database_url=database_url, broker_url=broker_url, simulator=simulator)
+    made = Deployment(
+        folder,
+        database_url=database_url,
+        broker_url=broker_url,
+        simulator=simulator,
+        launch=launch,
+    )
     try:
         migrated = made.command("migrate")
         assert migrated.returncode == 0, migrated.stderr
