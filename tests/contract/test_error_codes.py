@@ -30,23 +30,36 @@ def test_every_trouble_of_a_provider_has_a_problem() -> None:
             assert problem_of(cls("x")) is not None
 
 
+SAMPLES: dict[type[Exception], tuple[object, ...]] = {
+    errors.InvalidStateTransition: ("x", "paid"),
+    errors.IdempotencyInProgress: (1,),
+    errors.OrderReferenceInUse: ("pay_x",),
+    errors.RefundReferenceInUse: ("ref_x",),
+    errors.RefundExceedsAvailable: (1,),
+    errors.ExceptionAlreadyResolved: ("kept", "x"),
+    errors.ExceptionActionNotAllowed: ("x", ("keep",)),
+    errors.ExceptionTargetNotAllowed: ("x", "paid"),
+    errors.PaymentRejected: ("x", "20"),
+    errors.InvalidField: ("/description", "x"),
+    errors.RateLimited: (1,),
+}
+PROBLEMS = [TABLE[kind](kind(*SAMPLES.get(kind, ("x",)))) for kind in TABLE]
+
+
 def test_every_code_can_happen() -> None:
-    samples = {
-        errors.InvalidStateTransition: ("x", "paid"),
-        errors.IdempotencyInProgress: (1,),
-        errors.OrderReferenceInUse: ("pay_x",),
-        errors.RefundReferenceInUse: ("ref_x",),
-        errors.RefundExceedsAvailable: (1,),
-        errors.ExceptionAlreadyResolved: ("kept", "x"),
-        errors.ExceptionActionNotAllowed: ("x", ("keep",)),
-        errors.ExceptionTargetNotAllowed: ("x", "paid"),
-        errors.PaymentRejected: ("x", "20"),
-        errors.InvalidField: ("/description", "x"),
-        errors.RateLimited: (1,),
-    }
-    raised = {TABLE[kind](kind(*samples.get(kind, ("x",)))).kind.code for kind in TABLE}
+    raised = {problem.kind.code for problem in PROBLEMS}
 
     assert raised | ELSEWHERE == set(PROBLEM_TYPES)
+
+
+def test_what_may_be_repeated_says_when() -> None:
+    silent = [
+        problem.kind.code
+        for problem in PROBLEMS
+        if problem.kind.retryable and int(problem.headers.get("retry-after", 0)) < 1
+    ]
+
+    assert silent == []
 
 
 def test_bug_of_ours_has_no_problem() -> None:

@@ -86,6 +86,66 @@ async def test_a_restart_with_another_first_key_reads_what_the_old_one_sealed(
     assert ends == {ACCOUNT[-4:], LATER_ACCOUNT[-4:]}
 
 
+async def rewrite(service: Harness, statement: str) -> None:
+    """Do what only somebody with the database's password can."""
+    async with service.service.database.engine.begin() as connection:
+        await connection.exec_driver_sql(statement)
+
+
+async def test_who_writes_to_the_database_cannot_pay_a_refund_out_to_another_account(
+    service: Harness, simulator: Simulator
+) -> None:
+    payment_id = await pay_and_refund(service, simulator)
+    simulator.modes(wallet=0)  # nothing is paid out yet
+    for amount, account in ((500, ACCOUNT), (600, LATER_ACCOUNT)):
+        destination = {"type": "bank_account", "bank_bin": "970422", "account_number": account}
+        await service.request(
+            "POST", f"/v1/payments/{payment_id}/refunds",
+            {"amount": amount, "reason": "other", "destination": destination},
+        )  # fmt: skip
+    await rewrite(
+        service,
+        "UPDATE refunds SET account_number = (SELECT account_number FROM refunds AS another"
+        " WHERE another.amount = 600) WHERE amount = 500",
+    )
+
+    simulator.modes(wallet=10**13)
+    for _ in range(3):
+        await service.advance(3600)
+
+    refunds = (await service.request("GET", f"/v1/payments/{payment_id}/refunds")).json()["data"]
+    seen = {
+        each["amount"]: (each["status"], each["destination"]["account_number_suffix"])
+        for each in refunds
+    }
+    assert seen[500] == ("pending", "***")
+    assert seen[600] == ("succeeded", LATER_ACCOUNT[-4:])
+
+
+async def test_a_lost_key_hides_what_it_sealed_and_stops_nothing_else(
+    service: Harness, simulator: Simulator, database_url: str
+) -> None:
+    payment_id = await pay_and_refund(service, simulator)
+    without = {**simulator.environment, "PAYMENTS_DATA_KEYS": new_key()}
+
+    async with running_service(environment(database_url, without)) as restarted:
+        refunds = await restarted.request("GET", f"/v1/payments/{payment_id}/refunds")
+        destination = {"type": "bank_account", "bank_bin": "970422", "account_number": ACCOUNT}
+        added = await restarted.request(
+            "POST", f"/v1/payments/{payment_id}/refunds",
+            {"amount": 700, "reason": "other", "destination": destination},
+        )  # fmt: skip
+        for _ in range(3):
+            await restarted.advance(3600)
+        path = f"/v1/payments/{payment_id}/refunds/{added.json()['refund_id']}"
+        paid_out = (await restarted.request("GET", path)).json()
+
+    assert {each["destination"]["account_number_suffix"] for each in refunds.json()["data"]} == {
+        "***"
+    }
+    assert paid_out["status"] == "succeeded"
+
+
 async def payloads(service: Harness) -> dict[str, bytes]:
     async with service.service.database.engine.connect() as connection:
         rows = await connection.exec_driver_sql("SELECT id, payload FROM webhook_events")

@@ -1,5 +1,6 @@
 """Settings: all faults at once, and no secret shown."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,16 @@ def test_secrets_may_come_from_files(tmp_path: Path) -> None:
     assert settings.auth.secret == "f" * 40
     with pytest.raises(InvalidSettings, match="PAYMENTS_AUTH_SECRET_FILE"):
         Settings.read(rest | {"PAYMENTS_AUTH_SECRET_FILE": str(tmp_path / "missing")})
+
+
+def test_secrets_may_come_from_a_provider_of_ones_own() -> None:
+    class Vault:
+        def fill_in(self, environ: Mapping[str, str]) -> dict[str, str]:
+            return {**environ, "PAYMENTS_AUTH_SECRET": "v" * 40}
+
+    rest = {k: v for k, v in GOOD.items() if k != "PAYMENTS_AUTH_SECRET"}
+
+    assert Settings.read(rest, Vault()).auth.secret == "v" * 40
 
 
 def test_secrets_are_not_shown() -> None:

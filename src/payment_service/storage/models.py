@@ -33,6 +33,7 @@ from payment_service.storage.types import (
     SealedText,
     UtcDateTime,
     ascii_key,
+    seal_by_row,
 )
 from payment_service.telemetry.masking import Masked
 
@@ -383,3 +384,7 @@ class Lease(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     __table_args__ = (TABLE_OPTIONS,)
+
+
+for _model in (Receipt, Refund):
+    seal_by_row(_model)

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, String, event
 from sqlalchemy.dialects import mysql
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from payment_service.storage.sealing import CannotOpen, Keyring
@@ -83,26 +84,92 @@ class _Sealed(TypeDecorator[Any]):
             return dialect.type_descriptor(binary)
         return dialect.type_descriptor(LargeBinary())
 
-    def _seal(self, data: bytes, dialect: Dialect) -> bytes:
-        return _keyring_of(dialect).seal(data, self.purpose)
 
-    def _open(self, sealed: bytes, dialect: Dialect) -> bytes:
-        return _keyring_of(dialect).open(sealed, self.purpose)
+class _OfRow(Masked):
+    """A text about to be sealed for a row."""
+
+    __slots__ = ("row",)
+    row: str
+
+
+class _Unopened(Masked):
+    """A sealed text as it was read. It opens when the row that it was found in is known."""
+
+    __slots__ = ("keyring", "purpose", "sealed")
+    keyring: Keyring
+    purpose: str
+    sealed: bytes
+
+    def open(self, row: str) -> Masked:
+        """Open it; what does not open says so when somebody needs it, not to all who list it."""
+        try:
+            return Masked(self.keyring.open(self.sealed, _purpose(self.purpose, row)).decode())
+        except CannotOpen:
+            return self
+
+    def reveal(self) -> str:
+        """Refuse.
+
+        Raises:
+            CannotOpen: Always.
+        """
+        raise CannotOpen("the key is gone, or the value was changed, or belongs to another row")
 
 
 class SealedText(_Sealed):
-    """Text about a person: sealed in the database, masked in Python until it is revealed."""
+    """Text about a person: sealed in the database, masked in Python until it is revealed.
+
+    It belongs to its row as well as to its column: whoever can write to the database, but has no
+    key, cannot pay one refund out to the account of another. `seal_by_row` must know the model.
+    """
 
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
         if value is None:
             return None
-        text = value.reveal() if isinstance(value, Masked) else value
-        return self._seal(text.encode(), dialect)
+        assert isinstance(value, _OfRow), "sealed texts are written with their rows"
+        purpose = _purpose(self.purpose, value.row)
+        return _keyring_of(dialect).seal(value.reveal().encode(), purpose)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Masked | None:
-        return None if value is None else Masked(self._open(value, dialect).decode())
+        if value is None:
+            return None
+        unopened = _Unopened("")
+        unopened.keyring, unopened.purpose = _keyring_of(dialect), self.purpose
+        unopened.sealed = value
+        return unopened
+
+
+def seal_by_row(model: type[Any]) -> None:
+    """Tie the sealed texts of a model to its rows, when they are written and when they are read."""
+    names = [
+        name
+        for name, column in model.__mapper__.columns.items()
+        if isinstance(column.type, SealedText)
+    ]
+
+    def address(_mapper: Any, _connection: Any, target: Any) -> None:
+        for name in names:
+            value = getattr(target, name)
+            if value is not None and not isinstance(value, _OfRow):
+                addressed = _OfRow(Masked(value).reveal())
+                addressed.row = target.id
+                setattr(target, name, addressed)
+
+    def open_all(target: Any, *_context: Any) -> None:
+        for name in names:
+            value = target.__dict__.get(name)
+            if isinstance(value, _Unopened):
+                set_committed_value(target, name, value.open(target.id))
+
+    event.listen(model, "before_insert", address)
+    event.listen(model, "load", open_all)
+    event.listen(model, "refresh", open_all)
+
+
+def _purpose(purpose: str, row: str) -> str:
+    return f"{purpose} {row}"
 
 
 class SealedBytes(_Sealed):
@@ -111,7 +178,7 @@ class SealedBytes(_Sealed):
     cache_ok = True
 
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
-        return self._seal(value, dialect) if value else value
+        return _keyring_of(dialect).seal(value, self.purpose) if value else value
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:
-        return self._open(value, dialect) if value else value
+        return _keyring_of(dialect).open(value, self.purpose) if value else value

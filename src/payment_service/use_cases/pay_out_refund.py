@@ -56,7 +56,7 @@ async def pay_out_refund(
         ProviderError: Nothing was learnt; the refund is due again later.
     """
 
-    async def take(session: Session) -> _Due | None:
+    async def take(session: Session) -> Refund | None:
         now = clock()
         _, refund = await _lock(session, refund_id)
         if refund.next_check_at is None or refund.next_check_at > now:
@@ -64,14 +64,15 @@ async def pay_out_refund(
         if _is_watched_long_enough(refund, clock):
             refund.next_check_at = None
             return None
-        due = _Due(_request(refund), was_sent=refund.checks > 0)
         refund.next_check_at = now + INTERVALS[min(refund.checks, len(INTERVALS) - 1)]
         refund.checks += 1
-        return due
+        return refund
 
-    due = await database.transact("pay_out_refund.take", take)
-    if due is None:
+    taken = await database.transact("pay_out_refund.take", take)
+    if taken is None:
         return
+    # Not before: a destination that cannot be opened is tried again at intervals, like all others.
+    due = _Due(_request(taken), was_sent=taken.checks > 1)
     try:
         seen: ProviderRefund | RequestRejected = await _find_or_send(provider, due)
     except RequestRejected as refusal:
