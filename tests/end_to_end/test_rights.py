@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.deployment import deployment
 from tests.support.process import wait_until
+from tests.support.service import DATA_KEYS
 from tests.support.simulator import Simulator
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "database.md"
@@ -57,6 +58,10 @@ def test_documented_rights_are_enough_and_protect_what_is_append_only(
         decision = {"action": "apply", "payment_id": fresh["payment_id"], "reason": "in stock"}
         assert running.call("POST", resolve, decision).status_code == 200
         assert running.wait_for(fresh["payment_id"], "paid")
+        [asked] = re.findall(
+            r"^-- keys in use\n(.+?;)$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+        )
+        keys_in_use = mysql_server.query(asked.replace("payments.", f"{name}."))
         # A coordinator of Kafka's that is not there yet says nothing of rights.
         errors = [
             line
@@ -66,6 +71,8 @@ def test_documented_rights_are_enough_and_protect_what_is_append_only(
         ]
 
     assert errors == []
+    [(key, count)] = keys_in_use
+    assert (key, int(count) > 3) == (DATA_KEYS.partition(":")[0], True)
     assert doctor.returncode == 0, doctor.stdout
     assert "append-only" not in doctor.stdout
     mysql_server.query(f"DROP USER '{user}'@'127.0.0.1'")
