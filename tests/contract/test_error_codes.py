@@ -42,6 +42,7 @@ SAMPLES: dict[type[Exception], tuple[object, ...]] = {
     errors.PaymentRejected: ("x", "20"),
     errors.InvalidField: ("/description", "x"),
     errors.RateLimited: (1,),
+    errors.Overloaded: (1,),
 }
 PROBLEMS = [TABLE[kind](kind(*SAMPLES.get(kind, ("x",)))) for kind in TABLE]
 
