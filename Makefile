@@ -83,8 +83,9 @@ hostile: $(READY) ## Attack a running service with the table of hostile inputs, 
 	@exec $(BIN)/python -m tests.hostile
 
 .PHONY: bench
-bench: $(READY) ## The cost of the contract against bare Starlette; BENCH_QUICK=1 for a smoke run
-	@exec $(BIN)/python -m tests.benchmarks
+bench: $(READY) ## The cost of the contract against bare Starlette, and of telemetry; BENCH_QUICK=1 for a smoke run
+	@$(BIN)/python -m tests.benchmarks
+	@exec $(BIN)/python -m tests.benchmarks.telemetry
 
 ##@ Database
 .PHONY: migration

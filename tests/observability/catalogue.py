@@ -10,8 +10,6 @@ from payment_service.storage import invariants
 from payment_service.telemetry.metrics import Metrics
 
 OURS = re.compile(r"\bpayments_[a-z0-9_]+")
-AWAITED = frozenset({"payments_exceptions_oldest_age_seconds"})
-"""Named here, set elsewhere."""
 
 
 def exposition() -> str:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from deploy.grafana.__main__ import main
-from tests.observability.catalogue import AWAITED, OURS, series
+from tests.observability.catalogue import OURS, series
 from tests.support.prometheus import run
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def check(place: str, expr: str) -> None:
     names = set(re.findall(r"\b(?:payments:[a-z_0-9:]+)", expr))
 
     assert names <= recorded, place
-    assert set(OURS.findall(expr)) - AWAITED - {"payments_http"} <= set(known) | names, place
+    assert set(OURS.findall(expr)) <= set(known) | names, place
     for name, selector in re.findall(r"\b(payments_[a-z0-9_]+)\{([^}]*)\}", expr):
         assert set(re.findall(r"(\w+)[=!]", selector)) <= known[name], place
     labels = set().union(*(known.get(name, set()) for name in OURS.findall(expr)), GRAFANA_WORDS)

@@ -53,6 +53,7 @@ def collector(request: pytest.FixtureRequest) -> str:
 def test_a_dead_collector_slows_nothing_and_stops_nothing(collector: str, tmp_path: Path) -> None:
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
+        "OTEL_TRACES_SAMPLER": "parentbased_always_on",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
         "PAYMENTS_LOG_LEVEL": "INFO",
     }

@@ -53,6 +53,7 @@ class Collector:
         """The settings that make a process send its spans here, soon."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.url,
+            "OTEL_TRACES_SAMPLER": "parentbased_always_on",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
 
