@@ -30,6 +30,7 @@ class Span:
     links: tuple[tuple[str, str], ...]  # trace and span
     attributes: dict[str, Any]
     status: int  # 0 unset, 1 ok, 2 error
+    status_text: str
     events: tuple[tuple[str, dict[str, Any]], ...]
     started: int  # nanoseconds since 1970
     ended: int
@@ -86,6 +87,7 @@ def _span(span: Any, resource: dict[str, Any]) -> Span:
         links=tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
         attributes=_attributes(span.attributes),
         status=span.status.code,
+        status_text=span.status.message,
         events=tuple((event.name, _attributes(event.attributes)) for event in span.events),
         started=span.start_time_unix_nano,
         ended=span.end_time_unix_nano,

@@ -70,9 +70,11 @@ def scrub(text: str) -> str:
     text = text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + "..."
     if "://" in text:
         text = _URL_CREDENTIALS.sub(MASK, text)
+    if " " not in text:  # as ids and the names of things are
+        return text
     if "[parameters: " in text:
         text = _SQL_PARAMETERS.sub(f"[parameters: {MASK}]", text)
-    return _BEARER.sub(rf"\1 {MASK}", text) if " " in text else text
+    return _BEARER.sub(rf"\1 {MASK}", text)
 
 
 def _mask(name: str, value: Any, depth: int) -> Any:

@@ -34,7 +34,10 @@ FLUSH_TIMEOUT_MS = 3_000
 SAMPLED_SHARE = 0.05  # every trace would cost a third of a webhook: make bench
 LINKS_MAX = 128  # of one span, what the SDK keeps
 
-_CARRIED = frozenset({b"traceparent", b"tracestate"})
+_TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})
+_METHODS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
+)
 _SERVER_ERROR = 500
 
 TRACER = trace.get_tracer("payment_service")
@@ -65,7 +68,6 @@ def configure(
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio  # noqa: PLC0415
 
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
     resource = {
@@ -73,11 +75,7 @@ def configure(
         "service.version": version,
         "service.instance.id": name,
     }
-    is_sampler_named = bool(environ.get("OTEL_TRACES_SAMPLER"))
-    provider = TracerProvider(
-        sampler=None if is_sampler_named else ParentBasedTraceIdRatio(SAMPLED_SHARE),
-        resource=Resource.create(resource),
-    )
+    provider = TracerProvider(sampler=default_sampler(environ), resource=Resource.create(resource))
     provider.add_span_processor(
         BatchSpanProcessor(
             OTLPSpanExporter(timeout=EXPORT_TIMEOUT_SECONDS),
@@ -90,6 +88,15 @@ def configure(
     return True
 
 
+def default_sampler(environ: Mapping[str, str]) -> Any:
+    """Return what decides which traces are kept; None leaves it to the SDK, which reads a name."""
+    if environ.get("OTEL_TRACES_SAMPLER"):
+        return None
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio  # noqa: PLC0415
+
+    return ParentBasedTraceIdRatio(SAMPLED_SHARE)
+
+
 def flush() -> None:
     """Send the spans that wait, within some seconds. Call at the end, outside the event loop."""
     provider = trace.get_tracer_provider()
@@ -100,7 +107,7 @@ def flush() -> None:
 def trace_asgi(app: Any) -> Any:
     """Wrap an ASGI application, so that each request is one span; unchanged when off.
 
-    Ours, because OpenTelemetry's costs three times as much and writes addresses down as they come.
+    Ours, because OpenTelemetry's costs more than all else that sees: docs/decisions/0012.
     """
     if not is_on():
         return app
@@ -109,20 +116,17 @@ def trace_asgi(app: Any) -> Any:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        carried = {name.decode("latin-1"): value.decode("latin-1")
-                   for name, value in scope["headers"] if name in _CARRIED}  # fmt: skip
-        with span(scope["method"], SpanKind.SERVER, parent=carried):
+        method = scope["method"] if scope["method"] in _METHODS else None
+        with span(method or "HTTP", SpanKind.SERVER, parent=_carried(scope)):
             current = trace.get_current_span()
             if not current.is_recording():
                 await app(scope, receive, send)
                 return
-            current.set_attributes(_request_attributes(scope))
+            current.set_attributes(_request_attributes(scope, method))
 
             async def tell(message: Any) -> None:
                 if message["type"] == "http.response.start":
-                    current.set_attribute("http.response.status_code", message["status"])
-                    if message["status"] >= _SERVER_ERROR:
-                        current.set_status(StatusCode.ERROR)
+                    _tell_status(current, message["status"])
                 await send(message)
 
             await app(scope, receive, tell)
@@ -130,17 +134,36 @@ def trace_asgi(app: Any) -> Any:
     return traced
 
 
-def _request_attributes(scope: Any) -> dict[str, str | int]:
-    """Say what is known before the route is; the address is a stranger's text and is left out."""
+def _carried(scope: Any) -> dict[str, str]:
+    """Pick the caller's trace out of a request; nothing else that strangers send travels on."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in scope["headers"]
+        if name in _TRACE_HEADERS
+    }
+
+
+def _request_attributes(scope: Any, method: str | None) -> dict[str, str | int]:
+    """Say what is known before the route is.
+
+    The path and the query are strangers' text, the client's address is a person's: left out.
+    """
     attributes: dict[str, str | int] = {
-        "http.request.method": scope["method"],
+        "http.request.method": method or "_OTHER",
         "network.protocol.version": scope.get("http_version", ""),
         "url.scheme": scope.get("scheme", ""),
     }
-    for name, place in (("server", scope.get("server")), ("client", scope.get("client"))):
-        if place:
-            attributes |= {f"{name}.address": place[0], f"{name}.port": place[1] or 0}
+    if scope.get("server"):
+        host, port = scope["server"]
+        attributes |= {"server.address": host, "server.port": port or 0}
     return attributes
+
+
+def _tell_status(current: trace.Span, status: int) -> None:
+    current.set_attribute("http.response.status_code", status)
+    if status >= _SERVER_ERROR:
+        current.set_attribute("error.type", str(status))
+        current.set_status(StatusCode.ERROR)
 
 
 def name_request(method: str, route: str) -> None:
@@ -273,6 +296,9 @@ def span(
         links: The `traceparent` of other traces that this span serves; others are left out.
         attributes: What to write on it from the start.
     """
+    if parent is None and _is_let_go():
+        yield
+        return
     linked = [trace.get_current_span(_extract(link)).get_span_context() for link in links]
     with TRACER.start_as_current_span(
         name,
@@ -280,11 +306,34 @@ def span(
         kind=kind,
         links=[Link(context) for context in linked if context.is_valid],
         attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
     ) as started:
         # A trace that is not kept keeps its ids, for the logs; the libraries need not look at it.
         quiet = nullcontext() if started.is_recording() else suppress_instrumentation()
-        with quiet:
-            yield
+        try:
+            with quiet:
+                yield
+        except Exception as error:
+            fail(error)
+            raise
+
+
+def _is_let_go() -> bool:
+    """Tell whether the current trace is not kept: its ids are there, more spans say nothing."""
+    current = trace.get_current_span()
+    return current.get_span_context().is_valid and not current.is_recording()
+
+
+def fail(error: Exception) -> None:
+    """Write on the current span that its work failed, and by what kind of error.
+
+    Its words may quote people or their money: they are in the log only, masked, under the same ids.
+    """
+    current = trace.get_current_span()
+    if current.is_recording():
+        current.set_attribute("error.type", type(error).__qualname__)
+        current.set_status(StatusCode.ERROR)
 
 
 def current_ids() -> tuple[str, str] | None:

@@ -68,6 +68,7 @@ class Consumer:
             log.warning("consumer.webhook_missing")
             return
         except Exception as error:
+            tracing.fail(error)
             log.exception("consumer.failed")
             self._metrics.unhandled_errors.labels("consumer").inc()
             await postpone_webhook(self._database, self._clock, webhook_id, error)

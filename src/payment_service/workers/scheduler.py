@@ -215,12 +215,15 @@ class Scheduler:
                     await job.do(item)
             except ProviderError as error:
                 outcome = "failed"
+                tracing.fail(error)
                 log.warning("job.provider_failed", error=type(error).__name__)
-            except StorageUnavailable:
+            except StorageUnavailable as error:
                 outcome = "failed"
+                tracing.fail(error)
                 log.warning("job.storage_unavailable")
-            except Exception:
+            except Exception as error:
                 outcome = "failed"
+                tracing.fail(error)
                 log.exception("job.failed")
                 self._metrics.unhandled_errors.labels("scheduler").inc()
         self._metrics.job_runs.labels(job.name, outcome).inc()

@@ -82,6 +82,25 @@ def test_text_that_is_no_unicode_is_written_all_the_same(lines: Lines):
     assert ours["text"] == theirs["event"] == "\ud800 half"
 
 
+class Full(io.StringIO):
+    """A disk without room."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_fails_nobody(lines: Lines):
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    written = handler.setStream(Full())
+
+    get_logger("ours").info("lost")
+
+    handler.setStream(written)
+    get_logger("ours").info("kept")
+    assert [line["event"] for line in lines()] == ["kept"]
+
+
 def test_an_exception_is_one_field(lines: Lines):
     try:
         fail(ValueError("no such row"))
