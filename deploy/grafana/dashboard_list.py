@@ -110,6 +110,13 @@ MONEY = Dashboard(
             Panel(title="Webhooks set aside", limit=1,
                   series={"dead": "max(payments_webhooks_dead)"}),
         )),
+        Row("On its way", (
+            Panel(title="Refunds not paid out", series={"": "max(payments_refunds_waiting)"}),
+            Panel(title="Oldest refund not paid out", unit="s", limit=14_400,
+                  series={"age": "max(payments_refunds_oldest_age_seconds)"}),
+            Panel(title="Oldest creation without an answer", unit="s", limit=600,
+                  series={"age": "max(payments_creations_oldest_age_seconds)"}),
+        )),
         Row("Audit", (
             Panel(title="Broken rules", limit=1, description="Anything but nothing is an alarm.",
                   series={"{{invariant}}":
@@ -160,6 +167,11 @@ PIPELINE = Dashboard(
                 "{{task}} {{outcome}}": _rate("payments_job_items_total", "task, outcome")}),
             Panel(title="Time of a run, p95", unit="s", series={
                 "{{task}}": _quantile(0.95, "payments_job_duration_seconds", "task")}),
+            Panel(title="Since a job was got through", unit="s", limit=600, series={
+                "{{task}}":
+                    "time() - max by (task) (payments_job_completed_timestamp_seconds)"}),
+            Panel(title="Payment that is due for longest", unit="s", limit=1800,
+                  series={"age": "max(payments_checks_oldest_age_seconds)"}),
         )),
     ),
 )  # fmt: skip

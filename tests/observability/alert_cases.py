@@ -137,6 +137,13 @@ CASES = (
         'payments_outbox_oldest_age_seconds{role="relay"}': (0, 0, 0)}),
     Case(alert="OutboxMessageRefused", severity="page", holds=2,
          gauges={"payments_outbox_refused": (0, 1, 0)}),
+    Case(alert="CreationsNotFinished", severity="ticket", holds=5, gauges={
+        'payments_creations_oldest_age_seconds{role="api"}': (600, 601, 600),
+        'payments_creations_oldest_age_seconds{role="relay"}': (0, 0, 0)}),
+    Case(alert="RefundsNotPaidOut", severity="ticket", holds=10,
+         gauges={"payments_refunds_oldest_age_seconds": (14_400, 14_401, 14_400)}),
+    Case(alert="PaymentsNotLookedAt", severity="ticket", holds=10,
+         gauges={"payments_checks_oldest_age_seconds": (1800, 1801, 1800)}),
     Case(alert="MoneyExceptionsAgeing", severity="ticket", holds=10,
          gauges={"payments_exceptions_oldest_age_seconds": (86_400, 86_401, 86_400)}),
     Case(alert="AuditViolation", labels='invariant="x"', severity="page", holds=0, gauges={
@@ -145,6 +152,11 @@ CASES = (
     # The time of a test begins at 0; an audit 36 hours and a minute ago lies before it.
     Case(alert="AuditOverdue", severity="ticket", holds=60, minutes=(30, 100, 60), gauges={
         "payments_audit_completed_timestamp_seconds": (-127_800, -130_000, 0)}),
+    # It grows by a minute a minute while the job is done, and catches up when it is done again.
+    Case(alert="JobNotDone", labels='task="refunds"', severity="page", holds=5, after=11, counters={
+        'payments_job_completed_timestamp_seconds{task="refunds",role="scheduler"}': (60, 0, 120),
+        'payments_job_completed_timestamp_seconds{task="refunds",role="api"}': (0, 0, 0),
+        'payments_job_completed_timestamp_seconds{task="audit",role="scheduler"}': (60, 60, 60)}),
     Case(alert="CircuitOpen", labels='provider="payos", operation="create"', severity="page",
          holds=2, gauges={
              'payments_provider_circuit_state{provider="payos",operation="create"}': (0, 1, 0),

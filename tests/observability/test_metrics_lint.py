@@ -54,6 +54,34 @@ def test_alerts_name_only_metrics_and_labels_that_exist() -> None:
         assert set(re.findall(r"(\w+)[=!]", selector)) <= known[name], name
 
 
+def families() -> set[str]:
+    """Name the metrics: a histogram's three series are one."""
+    return {re.sub(r"_(bucket|count|sum)$", "", name) for name in series()}
+
+
+def test_every_metric_is_on_a_dashboard() -> None:
+    boards = "".join(p.read_text() for p in (ROOT / "deploy/grafana/dashboards").glob("*.json"))
+
+    assert [name for name in sorted(families()) if name not in boards] == []
+
+
+def test_every_metric_that_tells_of_danger_has_an_alert() -> None:
+    """Something that waits, has stopped, was given up, or is broken."""
+    rules = (ROOT / "deploy/prometheus/rules.yml").read_text()
+    dangers = {
+        name
+        for name in families()
+        if re.search(
+            r"_(age_seconds|timestamp_seconds|dead|refused|violations|lag_messages|circuit_state"
+            r"|violations_total|errors_total|connections)$",
+            name,
+        )
+    }
+
+    assert len(dangers) >= 14
+    assert [name for name in sorted(dangers) if name not in rules] == []
+
+
 def test_no_label_is_one_that_prometheus_gives_itself() -> None:
     """`job` and `instance` would be renamed to `exported_job` and `exported_instance`."""
     labels = set().union(*series().values())

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Update, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
@@ -92,6 +92,15 @@ async def list_abandoned(
         .limit(limit)
     )
     return [name for name in await session.scalars(query) if name is not None]
+
+
+async def find_oldest_open(session: Session, operation: str) -> datetime | None:
+    """Tell since when the oldest claim of an operation waits for its answer."""
+    return await session.scalar(
+        select(func.min(IdempotencyKey.created_at)).where(
+            IdempotencyKey.state == IN_PROGRESS, IdempotencyKey.operation == operation
+        )
+    )
 
 
 async def take_up_abandoned(

@@ -81,6 +81,18 @@ async def list_due(session: Session, *, now: datetime, limit: int) -> Sequence[s
     return (await session.scalars(query)).all()
 
 
+async def backlog(session: Session) -> tuple[int, datetime | None]:
+    """Count what was not paid out yet, and tell since when the oldest waits."""
+    found = await session.execute(
+        select(func.count(), func.min(Refund.created_at)).where(
+            Refund.status == RefundStatus.PENDING,
+            Refund.next_check_at.is_not(None),  # as always; the index leaves all others out
+        )
+    )
+    count, oldest = found.one()
+    return count, oldest
+
+
 async def sum_of_excess(
     session: Session, payment_ids: Collection[str], statuses: Collection[RefundStatus]
 ) -> dict[str, int]:

@@ -248,10 +248,20 @@ class Metrics:
             "is not taken off.",
             currency=currencies,
         )
+        self.creations_age = self._gauge(
+            "payments_creations_oldest_age_seconds",
+            "Age of the oldest creation of a payment that has no answer yet, in seconds.",
+        )
+        self.refunds_waiting = self._gauge(
+            "payments_refunds_waiting", "Refunds that are not paid out yet."
+        )
+        self.refunds_age = self._gauge(
+            "payments_refunds_oldest_age_seconds",
+            "Age of the oldest refund that is not paid out yet, in seconds.",
+        )
         self.exceptions_open = self._gauge(
             "payments_exceptions_open",
-            "Money that a person must look at: open exceptions, as the active scheduler counts "
-            "them each minute.",
+            "Money that a person must look at: open exceptions.",
         )
         self.exceptions_age = self._gauge(
             "payments_exceptions_oldest_age_seconds",
@@ -305,6 +315,12 @@ class Metrics:
             "payments_job_duration_seconds",
             "Time of one run of a scheduler's job over all that was due, in seconds.",
             JOB_BUCKETS,
+            task=JOBS,
+        )
+        self.job_completed = self._gauge(
+            "payments_job_completed_timestamp_seconds",
+            "When the active scheduler last got through a job, whether something was due or not, "
+            "in seconds since 1970; 0 before the first time.",
             task=JOBS,
         )
         self._connections = Watched(

@@ -35,6 +35,8 @@ class Auditor:
         # Both begin at once: whoever becomes the active scheduler trusts nobody's memory.
         self._changed_at = self._all_at = clock()
         self._changed_after: _Position = (clock() - OVERLAP, "")
+        for rule in self._known:
+            metrics.audit_violations.labels(rule).set(0)
         self._all_after: str | None = None  # None between two audits of everything
 
     async def run_once(self) -> int | None:

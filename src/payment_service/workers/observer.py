@@ -7,12 +7,22 @@ counts stand still and the ages go on: what waited then waits now.
 import asyncio
 from datetime import datetime
 
+from prometheus_client import Gauge
+
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import StorageUnavailable
-from payment_service.storage import outbox, webhooks
-from payment_service.storage.database import Database
+from payment_service.storage import (
+    exceptions,
+    idempotency,
+    outbox,
+    payments,
+    refunds,
+    webhooks,
+)
+from payment_service.storage.database import Database, Session
 from payment_service.telemetry.logging import get_logger
 from payment_service.telemetry.metrics import Metrics
+from payment_service.use_cases.create_payment import OPERATION as CREATION
 
 log = get_logger(__name__)
 
@@ -20,14 +30,13 @@ EVERY_SECONDS = 5.0
 
 
 class Observer:
-    """Keeps the gauges of the outbox and of the stored webhooks up to date."""
+    """Keeps the gauges of what waits up to date."""
 
     def __init__(self, database: Database, clock: Clock, metrics: Metrics) -> None:
         self._database = database
         self._clock = clock
         self._metrics = metrics
-        self._outbox_since: datetime | None = None
-        self._webhooks_since: datetime | None = None
+        self._since: dict[Gauge, datetime | None] = {}  # by the gauge of its age
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -47,20 +56,31 @@ class Observer:
             StorageUnavailable: The database does not answer; the ages are brought up to date.
         """
         try:
-            await self._look()
+            await self._database.read(self._look_at_messages)
+            await self._database.read(self._look_at_money)
         finally:
-            self._metrics.outbox_age.set(self._age(self._outbox_since))
-            self._metrics.webhooks_age.set(self._age(self._webhooks_since))
+            for gauge, since in self._since.items():
+                gauge.set(self._age(since))
 
-    async def _look(self) -> None:
-        waiting = await self._database.read(outbox.backlog)
-        self._outbox_since = waiting.oldest
-        self._metrics.outbox_pending.set(waiting.pending)
-        self._metrics.outbox_refused.set(waiting.refused)
-        stored = await self._database.read(webhooks.backlog)
-        self._webhooks_since = stored.oldest
-        self._metrics.webhooks_waiting.set(stored.waiting)
-        self._metrics.webhooks_dead.set(stored.dead)
+    async def _look_at_messages(self, session: Session) -> None:
+        metrics = self._metrics
+        waiting = await outbox.backlog(session)
+        self._since[metrics.outbox_age] = waiting.oldest
+        metrics.outbox_pending.set(waiting.pending)
+        metrics.outbox_refused.set(waiting.refused)
+        stored = await webhooks.backlog(session)
+        self._since[metrics.webhooks_age] = stored.oldest
+        metrics.webhooks_waiting.set(stored.waiting)
+        metrics.webhooks_dead.set(stored.dead)
+
+    async def _look_at_money(self, session: Session) -> None:
+        metrics = self._metrics
+        self._since[metrics.creations_age] = await idempotency.find_oldest_open(session, CREATION)
+        self._since[metrics.checks_age] = await payments.find_oldest_due(session, now=self._clock())
+        count, self._since[metrics.refunds_age] = await refunds.backlog(session)
+        metrics.refunds_waiting.set(count)
+        count, self._since[metrics.exceptions_age] = await exceptions.backlog(session)
+        metrics.exceptions_open.set(count)
 
     def _age(self, since: datetime | None) -> float:
         return max(0.0, (self._clock() - since).total_seconds()) if since is not None else 0.0
