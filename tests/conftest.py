@@ -7,6 +7,7 @@ from secrets import token_hex
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.leaks import listening
 from tests.support.odd_money import OddMoney
 from tests.support.service import Harness, environment, running_service
 from tests.support.simulator import Simulator, running_simulator
@@ -59,11 +60,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 async def service(simulator: Simulator, database_url: str) -> AsyncIterator[Harness]:
-    """A service on payOS; at the end of every test its money must add up."""
-    async with running_service(environment(database_url, simulator.environment)) as harness:
-        yield harness
-        await harness.settle()
+    """A service on payOS; at the end of every test its money adds up, and it gave nothing away."""
+    settings = environment(database_url, simulator.environment)
+    async with running_service(settings) as harness:
+        with listening(harness) as leaks:
+            yield harness
+            await harness.settle()
         assert await harness.violations() == []
+        assert leaks.found(harness) == []
 
 
 @pytest.fixture

@@ -43,6 +43,8 @@ class Seen:
     raw_logs: dict[str, str] = field(default_factory=dict)
     problems: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[dict[str, Any]] = field(default_factory=list)  # what tells of stored webhooks
+    series: list[str] = field(default_factory=list)  # names and labels
     moved: dict[str, float] = field(default_factory=dict)  # series that grew, all roles together
 
     def lines(self) -> list[tuple[str, dict[str, Any]]]:
@@ -153,6 +155,9 @@ def see(
         bootstrap = broker_url.removeprefix("kafka://")
         topic = read_topic(bootstrap, "payments.events.v1", seconds=60)
         seen.events = [event for key, event in topic if key == seen.payment_id]
+        topic = read_topic(bootstrap, "payments.webhooks.v1", seconds=60)
+        seen.notices = [notice for _, notice in topic]
+        seen.series = list(after)
     return seen
 
 

@@ -194,11 +194,15 @@ def test_no_span_event_or_problem_gives_a_secret_away(seen: Seen) -> None:
         "spans": repr(seen.spans),
         "events": json.dumps(seen.events),
         "problems": json.dumps(seen.problems),
+        "notices": json.dumps(seen.notices),
+        "series": json.dumps(seen.series),
     }
 
     assert seen.spans
     assert len(seen.events) == 5
     assert len(seen.problems) == 8
+    assert seen.notices
+    assert seen.series
     for where, text in told.items():
         leaks = [canary for canary in [*CANARIES, seen.token] if canary in text]
         assert leaks == [], where

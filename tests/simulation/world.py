@@ -49,6 +49,9 @@ class NoAuditor:
         """Look at nothing."""
         return 0
 
+    def forget(self) -> None:
+        """Know nothing."""
+
 
 @dataclass(slots=True)
 class Worker:

@@ -48,29 +48,28 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     """
     if level not in LEVELS:
         raise ValueError(f"a log level is one of {', '.join(LEVELS)}")
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        _add_trace,
-        mask_event,
-        mask_exception,
-    ]
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.addFilter(LimitNoise(time.monotonic))
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render],
-        )
-    )
+    handler.setFormatter(formatter())
     _take_over(handler, level)
     structlog.configure(
-        processors=[*shared, _render],
+        processors=processors(),
         logger_factory=lambda name: _Lines(handler, name),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         cache_logger_on_first_use=False,
+    )
+
+
+def processors() -> list[Processor]:
+    """List what turns an event of ours into its line."""
+    return [*_shared(), _render]
+
+
+def formatter() -> logging.Formatter:
+    """Make what turns a record of a library into the same kind of line."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *_shared()],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render],
     )
 
 
@@ -153,6 +152,18 @@ def _take_over(handler: logging.Handler, level: str) -> None:
     for name, least in _LEAST.items():
         logging.getLogger(name).setLevel(max(least, root.level))
     logging.captureWarnings(capture=True)
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _add_trace,
+        mask_event,
+        mask_exception,
+    ]
 
 
 def _add_trace(_logger: Any, _method: str, event: EventDict) -> EventDict:

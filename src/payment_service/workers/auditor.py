@@ -31,13 +31,24 @@ class Auditor:
         self._database = database
         self._clock = clock
         self._metrics = metrics
-        self._known: dict[str, set[str]] = {rule: set() for rule in invariants.QUERIES}  # by row
-        # Both begin at once: whoever becomes the active scheduler trusts nobody's memory.
+        self._known: dict[str, set[str]] = {}  # the rows that break a rule, by rule
         self._changed_at = self._all_at = clock()
-        self._changed_after: _Position = (clock() - OVERLAP, "")
-        for rule in self._known:
-            metrics.audit_violations.labels(rule).set(0)
+        self._changed_after: _Position = (clock(), "")
         self._all_after: str | None = None  # None between two audits of everything
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: whoever becomes the active scheduler trusts nobody's memory.
+
+        Who is not active any more shows no findings: they are another's to tell.
+        """
+        now = self._clock()
+        self._known = {rule: set() for rule in invariants.QUERIES}
+        for rule in self._known:
+            self._metrics.audit_violations.labels(rule).set(0)
+        self._changed_at = self._all_at = now
+        self._changed_after = (now - OVERLAP, "")
+        self._all_after = None
 
     async def run_once(self) -> int | None:
         """Take the step that is due; return how many payments it looked at, None without one."""

@@ -169,8 +169,7 @@ class Scheduler:
         """
         async with self._turn:
             if not await self._is_active():
-                # What was found is another's to tell now; ours must not stay in its metrics.
-                self._auditor = Auditor(self._database, self._clock, self._metrics)
+                self._auditor.forget()
                 return 0
             worked = 0
             for job in self._jobs:
