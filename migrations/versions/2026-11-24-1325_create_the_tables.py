@@ -352,6 +352,7 @@ def upgrade() -> None:
         sa.Column("account_number", sealed(512), nullable=False),
         sa.Column("account_name", sealed(1536), nullable=True),
         sa.Column("payout_number", sa.Integer(), nullable=False),
+        sa.Column("payout_sent_at", INSTANT, nullable=True),
         sa.Column("provider_reference", key(64), nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),

@@ -1,13 +1,13 @@
 """Creations whose request dies, hangs or comes back too late: finished once, by one owner."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from payment_service.domain.idempotency import LEASE
 from tests.support.death import death_at
+from tests.support.held import Held
 from tests.support.links import (
     PAYABLE,
     checkout_of,
@@ -359,32 +359,6 @@ async def test_cancel_that_died_after_closing_the_link_takes_effect(
     retry = await service.request("POST", path, key="cancel")
     assert (canceled["status"], canceled["failure_reason"]) == ("failed", "canceled")
     assert (retry.status_code, retry.json()["status"]) == (200, "failed")
-
-
-class Held:
-    """A call to the provider that hangs, the first time it is made."""
-
-    def __init__(self, call: Callable[..., Awaitable[Any]], *, before: bool = False) -> None:
-        self.answered, self.leave = asyncio.Event(), asyncio.Event()
-        self._call = call
-        self._before = before
-        self._used = False
-
-    async def __call__(self, *arguments: Any) -> Any:
-        if self._used:
-            return await self._call(*arguments)
-        self._used = True
-        if self._before:
-            await self._hang()
-            return await self._call(*arguments)
-        try:
-            return await self._call(*arguments)
-        finally:
-            await self._hang()
-
-    async def _hang(self) -> None:
-        self.answered.set()
-        await self.leave.wait()
 
 
 async def written(service: Harness) -> list[list[Any]]:

@@ -13,6 +13,7 @@ _SQLITE = ("-k", "sqlite")
 PAYMENTS = ("tests/integration/test_payments.py", *_SQLITE)
 REFUNDS = ("tests/integration/test_refunds.py", *_SQLITE)
 GROUPS = ("tests/integration/test_group_commit.py", *_SQLITE)
+PAYOUTS = ("tests/integration/test_payouts.py", *_SQLITE)
 DATABASE = ("tests/integration/test_database.py", *_SQLITE)
 RELAY = ("tests/integration/test_relay.py", *_SQLITE)
 GUARD = ("tests/unit/providers/test_guard.py", "tests/unit/providers/test_circuit_breaker.py")
@@ -226,6 +227,34 @@ REFUND = (
         old="    if isinstance(refusal, InsufficientFunds):",
         new="    if False:",
         tests=REFUNDS,
+    ),
+    Mutant(
+        name="a new payout while a request for the old one is under way",
+        path=f"{USE_CASES}/pay_out_refund.py",
+        old="        if look.is_first:",
+        new="        if True:",
+        tests=PAYOUTS,
+    ),
+    Mutant(
+        name="a refusal ends a refund while an earlier request is under way",
+        path=f"{USE_CASES}/pay_out_refund.py",
+        old="    if not look.is_alone:",
+        new="    if False:",
+        tests=PAYOUTS,
+    ),
+    Mutant(
+        name="a look that comes late has the last word",
+        path=f"{USE_CASES}/pay_out_refund.py",
+        old="        if refund.checks != look.number:",
+        new="        if False:",
+        tests=PAYOUTS,
+    ),
+    Mutant(
+        name="a payout that is known is sent again when it is not found",
+        path=f"{USE_CASES}/pay_out_refund.py",
+        old="        if look.is_told:",
+        new="        if False:",
+        tests=PAYOUTS,
     ),
 )
 

@@ -164,7 +164,8 @@ class Bank:
         chance = self.world.chance
         if request.money.amount > self.wallet:
             self.world.note("the wallet was too small for a payout")
-            self.wallet += request.money.amount * 2 // 3  # somebody fills it up
+            # Somebody fills it up: too little, or for more than this payout.
+            self.wallet += request.money.amount * chance.choice((2, 9)) // 3
             raise InsufficientFunds("the wallet is empty", provider_code="balance")
         if self._is_unknown_account(request):
             self.world.note("a payout's account did not exist")

@@ -184,6 +184,18 @@ def payouts_have_fresh_keys() -> Any:
     )
 
 
+def every_refusal_is_the_last_word() -> Any:
+    """A refused payout is given up, whatever was sent under its name before."""
+    real = pay_out_refund._record_refusal
+
+    async def record(
+        session: Any, payment: Any, refund: Any, look: Any, refusal: Any, clock: Any
+    ) -> None:
+        await real(session, payment, refund, replace(look, sent_at=None), refusal, clock)
+
+    return replaced((pay_out_refund, "_record_refusal", record))
+
+
 def expiry_by_our_own_clock() -> Any:
     """A payment ends when its time is up, whether its link is closed or not."""
 
@@ -246,6 +258,7 @@ BREAKAGES: dict[str, tuple[Breakage, int]] = {
     "zombies are not fenced": (zombies_are_not_fenced, 4000),
     "payments are not locked": (payments_are_not_locked, 400),
     "payouts have fresh keys": (payouts_have_fresh_keys, 400),
+    "every refusal is the last word": (every_refusal_is_the_last_word, 4000),
     "expiry by our own clock": (expiry_by_our_own_clock, 400),
     "closed links are not watched": (closed_links_are_not_watched, 400),
     "transfers are counted by link": (transfers_are_counted_by_link, 400),

@@ -120,6 +120,6 @@ class Swarm:
             odd_money=sometimes(0.4, 0.8),
             short_lives=sometimes(0.3, 0.7),
             foreign_money=sometimes(0.2, 0.6),
-            poor_wallet=sometimes(0.0, 0.4),
+            poor_wallet=sometimes(0.4, 0.8),
             payout_trouble=sometimes(0.3, 0.7),
         )

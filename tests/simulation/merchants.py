@@ -189,6 +189,7 @@ class Merchants:
         self.world.note(f"a refund was answered with {answer.status}")
         if answer.status == 201:
             self._refunded.add(payment_id)
+            await asyncio.sleep(chance.choice((0.0, 40.0)))  # the payout may meet the trouble, too
         elif payment_id in self._refunded:
             self.world.note("a refund race was lost")
 

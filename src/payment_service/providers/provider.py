@@ -93,7 +93,7 @@ class OutcomeUnknown(ProviderError):
 
 
 class AlreadyExists(OutcomeUnknown):
-    """The order code is taken: by an earlier try of ours, or by somebody else on the channel."""
+    """Our name for it is taken: by an earlier try of ours, or by somebody else on the channel."""
 
 
 class ProviderThrottled(OutcomeUnknown):

@@ -238,6 +238,7 @@ class Refund(Base):
     account_number: Mapped[Masked] = mapped_column(SealedText("refunds.account_number", 512))
     account_name: Mapped[Masked | None] = mapped_column(SealedText("refunds.account_name", 1536))
     payout_number: Mapped[int] = mapped_column(Integer, default=1)
+    payout_sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # under this number
     provider_reference: Mapped[str | None] = mapped_column(ascii_key(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -141,9 +141,7 @@ class PayOSProvider:
                 signed_by="header",
             )
             return payouts.made(data, request)
-        except ProviderError as error:
-            if not payouts.may_exist(error):
-                raise
+        except OutcomeUnknown as error:
             found = await self._find_after(error, request.reference)
             if found is None:
                 raise

@@ -47,6 +47,8 @@ _REFUSALS: dict[str, type[ProviderError]] = {
     "403": ProviderMisconfigured,
     "PAYMENT_LINK_NOT_FOUND": UnknownReference,
     "BALANCE_NOT_ENOUGH": InsufficientFunds,
+    "DUPLICATE_IDEMPOTENCY_KEY": AlreadyExists,
+    "DUPLICATE_REFERENCE_ID": AlreadyExists,
     "INVALID_DESTINATION": InvalidDestination,
     "PAYOUT_LIMIT_REACHED": RequestRejected,
     "PAYOUT_MAX_EXCEEDED_PER_TIME": RequestRejected,

@@ -10,14 +10,12 @@ from typing import Any
 from payment_service.providers.provider import (
     OutcomeUnknown,
     PayoutState,
-    ProviderError,
     ProviderRefund,
     RefundRequest,
 )
 
 TEXT_MAX = 25
 _UNSAFE = re.compile(r"[^A-Za-z0-9 _.-]")
-_DUPLICATE = "DUPLICATE_IDEMPOTENCY_KEY"
 
 _TRANSACTION_STATES = {
     "RECEIVED": PayoutState.PROCESSING,
@@ -46,11 +44,6 @@ def request_body(request: RefundRequest) -> dict[str, Any]:
         "toBin": request.bank_bin,
         "toAccountNumber": request.account_number,
     }
-
-
-def may_exist(error: ProviderError) -> bool:
-    """Tell whether a failed request may have made the payout; then it is looked up."""
-    return isinstance(error, OutcomeUnknown) or error.provider_code == _DUPLICATE
 
 
 def find(data: Any, reference: str) -> ProviderRefund | None:
