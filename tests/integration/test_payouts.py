@@ -177,7 +177,7 @@ async def test_refusal_after_a_lost_answer_ends_the_refund_in_the_end(
 async def test_name_that_is_taken_means_that_there_is_a_payout(
     desk: Desk, service: Harness, simulator: Simulator, name: str
 ) -> None:
-    """A repeated key may be answered as an error by payOS: it comes as code 20, like refusals do."""
+    """A repeated key may be an error to payOS: it comes as code 20, like refusals do."""
     simulator.modes(payout_seconds=3600)
     simulator.fault("code_after", path=PAYOUTS, method="POST", code="20", description=name)
 
