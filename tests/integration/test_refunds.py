@@ -164,19 +164,39 @@ async def test_lost_answer_of_a_payout_never_pays_twice(
     assert seen["status"] == "succeeded"
 
 
-async def test_money_that_settles_after_some_was_given_back_does_not_hide_the_refund(
+async def test_pending_payment_is_not_refunded_whatever_was_received(
     service: Harness, simulator: Simulator
 ) -> None:
+    """The payer may complete it; the merchant may cancel it, and then decide about its money."""
     payment = await service.create(100)
     path = f"/v1/payments/{payment['payment_id']}/refunds"
     simulator.pay(payment["provider_reference"], 40)
     await service.deliver(simulator.webhook(payment["provider_reference"]))
-    await service.request("POST", path, refund(40))
-    await paid_out(service)
 
+    early = await service.request("POST", path, refund(40))
     simulator.pay(payment["provider_reference"], 60)
     await service.deliver(simulator.webhook(payment["provider_reference"]))
+    again = await service.request("POST", path, refund(40))
 
-    settled = await service.get(payment["payment_id"])
-    assert (settled["status"], settled["amounts"]["refunded"]) == ("partially_refunded", 40)
-    assert settled["amounts"]["received"] == 100
+    assert (early.status_code, early.json()["code"]) == (409, "INVALID_STATE_TRANSITION")
+    assert early.json()["current_status"] == "pending"
+    assert again.status_code == 201
+    assert (await service.get(payment["payment_id"]))["status"] == "paid"
+
+
+async def test_money_of_an_underpaid_payment_goes_back_once_it_is_cancelled(
+    service: Harness, simulator: Simulator
+) -> None:
+    payment = await service.create(100)
+    simulator.pay(payment["provider_reference"], 40)
+    await service.deliver(simulator.webhook(payment["provider_reference"]))
+    await service.request("POST", f"/v1/payments/{payment['payment_id']}/cancel")
+
+    made = await service.request(
+        "POST", f"/v1/payments/{payment['payment_id']}/refunds", refund(40)
+    )
+    await paid_out(service)
+
+    seen = await service.get(payment["payment_id"])
+    assert made.status_code == 201
+    assert (seen["status"], seen["amounts"]["refunded"]) == ("failed", 40)

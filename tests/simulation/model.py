@@ -47,7 +47,6 @@ class ModelPayment:
             self.applied = min(self.asked, self.applied + amount)
             if self.applied == self.asked:
                 self.status = "paid"
-                self._follow()
 
     def close(self, status: str) -> None:
         """End without (all of) the money."""
@@ -56,8 +55,8 @@ class ModelPayment:
             self.version += 1
 
     def refund(self, name: str, amount: int, *, is_excess: bool) -> bool:
-        """Promise money, if that much is left."""
-        if amount > self.received - self.refunded - self.reserved:
+        """Promise money, if that much is left and nobody waits for more of it."""
+        if self.status == "pending" or amount > self.received - self.refunded - self.reserved:
             return False
         self.refunds[name] = ModelRefund(amount, is_excess)
         self.version += 1

@@ -15,7 +15,6 @@ from payment_service.domain.payment import PaymentStatus
 from payment_service.domain.receipt import Disposition, ExceptionCode, Verdict, judge
 from payment_service.ledger.changes import Change, announce, announce_created
 from payment_service.ledger.exceptions import mark_resolved, raise_exception
-from payment_service.ledger.refunds import follow_status
 from payment_service.providers.provider import Transfer
 from payment_service.storage import payments
 from payment_service.storage.database import Session, tell
@@ -195,8 +194,6 @@ async def credit(
         reallocation=credited.reallocation,
     )
     await announce(session, payment, attempt, change, now=now)
-    if verdict.settles and payment.amount_refunded:
-        await follow_status(session, payment, None, actor=actor, now=now)
 
 
 async def _close_attempts(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from payment_service.domain.audit import Actor
 from payment_service.domain.errors import (
+    InvalidStateTransition,
     RefundDestinationRequired,
     RefundExceedsAvailable,
     RefundNotSupported,
@@ -58,11 +59,16 @@ async def reserve(
 
     Raises:
         RefundNotSupported: The provider cannot pay out here.
+        InvalidStateTransition: The payment is pending: the payer may complete it.
         RefundExceedsAvailable: The amount is more than what is left.
         RefundDestinationRequired: It is not known who paid.
     """
     if not capabilities.refunds:
         raise RefundNotSupported("Payouts are not configured for this payment's provider.")
+    if payment.status == PaymentStatus.PENDING:
+        raise InvalidStateTransition(
+            "A payment that is pending is not refunded: cancel it first.", payment.status
+        )
     check_refundable(
         received=payment.amount_received,
         refunded=payment.amount_refunded,
@@ -109,7 +115,7 @@ async def succeed(
     payment.amount_reserved -= refund.amount
     payment.amount_refunded += refund.amount
     await _announce(session, payment, refund, "refund.succeeded", actor, now=now)
-    await follow_status(session, payment, refund, actor=actor, now=now)
+    await _follow_status(session, payment, refund, actor=actor, now=now)
 
 
 async def fail(
@@ -167,18 +173,16 @@ async def take_back(
         exception=exception,
         now=now,
     )
-    await follow_status(session, payment, refund, actor=actor, now=now)
+    await _follow_status(session, payment, refund, actor=actor, now=now)
 
 
-async def follow_status(
-    session: Session, payment: Payment, refund: Refund | None, *, actor: Actor, now: datetime
+async def _follow_status(
+    session: Session, payment: Payment, refund: Refund, *, actor: Actor, now: datetime
 ) -> None:
     """Move a settled payment to the status that its refunds give it.
 
     Giving back what was paid too much, or twice, does not make a payment refunded: such refunds
     count against the excess first. An expired payment whose late money is refunded stays expired.
-    `refund` is None when it is money that settled the payment, after some of it had been given back
-    already.
     """
     current = PaymentStatus(payment.status)
     if current not in SETTLED:
@@ -245,7 +249,7 @@ def _new_refund(
 async def _announce(
     session: Session,
     payment: Payment,
-    refund: Refund | None,
+    refund: Refund,
     event_type: str,
     actor: Actor,
     *,
@@ -254,14 +258,13 @@ async def _announce(
     from_status: str | None = None,
     exception: MoneyException | None = None,
 ) -> None:
-    if refund is not None:
-        refund.updated_at = now
+    refund.updated_at = now
     attempt = await payments.get_latest_attempt(session, payment.id)
     change = Change(
         event_type=event_type,
         actor=actor,
         from_status=from_status or payment.status,
-        amount=refund.amount if refund is not None else payment.amount_refunded,
+        amount=refund.amount,
         reason=reason,
         refund=refund,
         exception=exception,
