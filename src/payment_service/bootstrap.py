@@ -105,6 +105,7 @@ class Service:
             self.metrics,
             self.consumer(),
             render=answers.created,
+            render_canceled=answers.canceled,
             render_error=lambda error: answers.refused(error, new_id("req", self.clock())),
             owner=f"scheduler-{self.name}",
         )

@@ -192,6 +192,21 @@ async def test_money_on_a_link_that_no_answer_told_of_is_adopted(
     assert await links(service, simulator, payment_id) == ["PAID"]
 
 
+async def test_answer_tells_what_is_open_about_money_that_was_faster(
+    service: Harness, simulator: Simulator
+) -> None:
+    body = order(45_000)
+    with death_at("provider.create:after"):
+        await service.request("POST", "/v1/payments", body, key="faster")
+    payment_id = await only_payment(service)
+    simulator.pay((await order_codes(service, payment_id))[0], 20_000)
+
+    await service.advance(OVER)
+
+    retry = await service.request("POST", "/v1/payments", body, key="faster")
+    assert [each["code"] for each in retry.json()["exceptions"]] == ["underpaid"]
+
+
 async def test_link_of_another_amount_is_somebody_elses_and_never_touched(
     service: Harness, simulator: Simulator
 ) -> None:

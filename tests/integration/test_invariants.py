@@ -136,7 +136,7 @@ PLANTS = [
     ("a webhook is not applied",
      f"UPDATE webhook_events SET status = 'received', next_check_at = {OLD}"
      " WHERE payment_id = :paid"),
-    ("a creation has died and nobody went on",
+    ("a request has died and nobody went on",
      f"UPDATE idempotency_keys SET state = 'in_progress', next_check_at = {OLD}"
      " WHERE resource_id = :paid"),
     ("a message is not published",

@@ -1,13 +1,17 @@
 """How the simulated API writes its answers: functions of the rows, the same in any process."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from payment_service.domain.errors import PaymentServiceError, RefundExceedsAvailable
 from payment_service.domain.idempotency import StoredResponse
-from payment_service.storage.models import Payment, PaymentAttempt, Refund
+from payment_service.storage.models import MoneyException, Payment, PaymentAttempt, Refund
 
 
-def payment_answer(payment: Payment, attempt: PaymentAttempt) -> StoredResponse:
+def payment_answer(
+    payment: Payment, attempt: PaymentAttempt, exceptions: Sequence[MoneyException]
+) -> StoredResponse:
     """Tell of a payment."""
     body = {
         "payment_id": payment.id,
@@ -15,6 +19,7 @@ def payment_answer(payment: Payment, attempt: PaymentAttempt) -> StoredResponse:
         "received": payment.amount_received,
         "order_code": attempt.order_code,
         "qr_code": attempt.qr_code,
+        "exceptions": [each.code for each in exceptions],
     }
     return StoredResponse(201, {}, msgspec.json.encode(body))
 

@@ -170,6 +170,7 @@ class World:
             METRICS,
             self._consumer(process),
             render=payment_answer,
+            render_canceled=payment_answer,
             render_error=refusal,
             owner=process.name,
         )

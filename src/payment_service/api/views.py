@@ -25,7 +25,7 @@ EXCEPTIONS_MAX = 100
 def payment_view(
     payment: Payment,
     attempt: PaymentAttempt,
-    exceptions: Sequence[MoneyException] = (),
+    exceptions: Sequence[MoneyException],
     *,
     public_url: str,
     now: datetime,

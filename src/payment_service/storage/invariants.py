@@ -214,11 +214,9 @@ QUERIES: dict[str, str] = {
     "a webhook is not applied": """
         SELECT id FROM webhook_events WHERE status = 'received'
            AND (next_check_at IS NULL OR next_check_at < :overdue)""",
-    # Of other operations the next request with the key goes on; nothing is held up until then.
-    "a creation has died and nobody went on": """
+    "a request has died and nobody went on": """
         SELECT resource_id FROM idempotency_keys
-         WHERE state = 'in_progress' AND operation = 'createPayment'
-           AND next_check_at < :overdue""",
+         WHERE state = 'in_progress' AND next_check_at < :overdue""",
     "a message is not published": """
         SELECT message_id FROM outbox_events
          WHERE status = 'refused' OR (status = 'pending' AND created_at < :overdue)""",

@@ -47,7 +47,7 @@ DOORS = ("write", "read")
 CONNECTION_STATES = ("used", "idle")
 COMPONENTS = ("api", "relay", "consumer", "scheduler")
 JOBS = (
-    "creations", "refunds", "webhooks", "overdue", "payments", "closed",  # what is due
+    "creations", "refunds", "webhooks", "overdue", "payments", "closed", "cancellations",  # due
     "audit", "housekeeping",
 )  # fmt: skip
 JOB_OUTCOMES = ("ok", "failed")

@@ -5,7 +5,7 @@ after it was closed: with money on it the payment is paid, and the merchant is t
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from payment_service.domain.audit import Actor
@@ -33,7 +33,9 @@ from payment_service.providers.provider import (
 from payment_service.storage import idempotency, payments
 from payment_service.storage.database import Database, Session
 from payment_service.storage.idempotency import Claim
-from payment_service.storage.models import Payment, PaymentAttempt
+from payment_service.storage.models import MoneyException, Payment, PaymentAttempt
+
+OPERATION = "cancelPayment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class CancelPayment:
     reason: str | None
 
 
-RenderPayment = Callable[[Payment, PaymentAttempt], StoredResponse]
+RenderPayment = Callable[[Payment, PaymentAttempt, Sequence[MoneyException]], StoredResponse]
 
 
 async def cancel_payment(
@@ -65,7 +67,7 @@ async def cancel_payment(
         ConcurrentUpdate: It is still being created.
         ProviderError: Nothing is decided; the same key goes on where this request stopped.
     """
-    cancellation = _Cancellation(clock, command, render, render_error)
+    cancellation = _Cancellation(clock, command, _Answers(clock, render, render_error))
     claimed = await database.transact("cancel_payment.claim", cancellation.claim)
     if isinstance(claimed, Answer):
         return claimed
@@ -81,6 +83,35 @@ async def cancel_payment(
         raise
 
 
+async def complete_cancellation(
+    database: Database,
+    clock: Clock,
+    payment_id: str,
+    *,
+    render: RenderPayment,
+    render_error: RenderError,
+) -> None:
+    """Answer a request that died, once its payment has ended.
+
+    It is not carried on: while the payment is pending, only a retry goes on with it.
+    """
+    answers = _Answers(clock, render, render_error)
+
+    async def complete(session: Session) -> None:
+        payment = await payments.lock_payment(session, payment_id)
+        claim = await idempotency.take_up_abandoned(
+            session, OPERATION, resource_id=payment_id, now=clock()
+        )
+        if claim is None:
+            return
+        if payment.status == PaymentStatus.PENDING:
+            await idempotency.release(session, claim, now=clock())
+        else:
+            await answers.give(session, claim, payment)
+
+    await database.transact("complete_cancellation", complete)
+
+
 @dataclass(frozen=True, slots=True)
 class _Claimed:
     """The right to answer, and the link to close."""
@@ -93,17 +124,10 @@ class _Claimed:
 class _Cancellation:
     """One run of the use case: its steps, in the order they happen."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        command: CancelPayment,
-        render: RenderPayment,
-        render_error: RenderError,
-    ) -> None:
+    def __init__(self, clock: Clock, command: CancelPayment, answers: "_Answers") -> None:
         self._clock = clock
         self._command = command
-        self._render = render
-        self._render_error = render_error
+        self._answers = answers
 
     async def claim(self, session: Session) -> _Claimed | Answer:
         """Claim the key; a payment that is not pending is answered for at once."""
@@ -116,9 +140,9 @@ class _Cancellation:
             return Answer(claim, replayed=True)
         if payment.is_reserved:
             raise ConcurrentUpdate("The payment is still being created; try again.")
-        attempt = await payments.get_latest_attempt(session, payment.id)
         if payment.status != PaymentStatus.PENDING:
-            return await self._answer(session, claim, payment, attempt)
+            return await self._answers.give(session, claim, payment)
+        attempt = await payments.get_latest_attempt(session, payment.id)
         # If this request dies, the link that it may have closed is looked at after its lease.
         payment.next_check_at = min(payment.next_check_at or now + LEASE, now + LEASE)
         return _Claimed(claim, attempt.order_code, self._command.reason)
@@ -143,16 +167,26 @@ class _Cancellation:
         )
         if payment.status == PaymentStatus.PENDING:
             return None
-        return await self._answer(session, claim, payment, attempt)
+        return await self._answers.give(session, claim, payment)
 
-    async def _answer(
-        self, session: Session, claim: Claim, payment: Payment, attempt: PaymentAttempt
-    ) -> Answer:
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What a request is told about a payment that has ended, whoever has ended it."""
+
+    clock: Clock
+    render: RenderPayment
+    render_error: RenderError
+
+    async def give(self, session: Session, claim: Claim, payment: Payment) -> Answer:
+        """Keep the answer under the key."""
         if payment.failure_reason == FailureReason.CANCELED:
-            response = self._render(payment, attempt)
+            attempt = await payments.get_latest_attempt(session, payment.id)
+            exceptions = await payments.list_open_exceptions(session, [payment.id])
+            response = self.render(payment, attempt, exceptions)
         else:
-            response = self._render_error(_not_cancellable(payment))
-        await idempotency.complete(session, claim, response, now=self._clock())
+            response = self.render_error(_not_cancellable(payment))
+        await idempotency.complete(session, claim, response, now=self.clock())
         return Answer(response, replayed=False)
 
 

@@ -10,7 +10,7 @@ of an owner proves that it still does. One that was taken over writes nothing an
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,14 +52,14 @@ from payment_service.providers.provider import (
 from payment_service.storage import idempotency, payments
 from payment_service.storage.database import Database, Session
 from payment_service.storage.idempotency import Claim
-from payment_service.storage.models import Payment, PaymentAttempt
+from payment_service.storage.models import MoneyException, Payment, PaymentAttempt
 
 OPERATION = "createPayment"
 COMPLETER = Actor(ActorKind.JOB, "creations")
 DEFAULT_EXPIRY = timedelta(minutes=15)
 STEPS_MAX = 4  # links that one owner may find or make
 
-RenderPayment = Callable[[Payment, PaymentAttempt], StoredResponse]
+RenderPayment = Callable[[Payment, PaymentAttempt, Sequence[MoneyException]], StoredResponse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +229,8 @@ class _Creation:
             # This try did not act. An earlier one may have, and may only now have arrived.
             if may_exist and await self._find(reserved) is not None:
                 raise AlreadyExists("an earlier try has landed") from refusal
-            return await self._record_refusal(reserved, refusal)
+            error = PaymentRejected("The provider refused the payment.", refusal.provider_code)
+            return await self._record_end(reserved, REJECTED, error)
         return await self._record(reserved, checkout)
 
     async def _find(self, reserved: _Reserved) -> ProviderPayment | None:
@@ -303,10 +304,6 @@ class _Creation:
 
         return await self._database.transact("create_payment.record", record)
 
-    async def _record_refusal(self, reserved: _Reserved, refusal: RequestRejected) -> Answer:
-        error = PaymentRejected("The provider refused the payment.", refusal.provider_code)
-        return await self._record_end(reserved, REJECTED, error)
-
     async def _record_end(
         self, reserved: _Reserved, verdict: Verdict, error: PaymentServiceError | None = None
     ) -> Answer:
@@ -317,12 +314,7 @@ class _Creation:
             if held.payment.status != PaymentStatus.PENDING:
                 return await self._answer(session, held)  # money was faster
             await close_unpaid(
-                session,
-                held.payment,
-                held.attempt,
-                verdict,
-                actor=self._actor,
-                now=self._clock(),
+                session, held.payment, held.attempt, verdict, actor=self._actor, now=self._clock()
             )
             return await self._answer(session, held, error)
 
@@ -331,7 +323,12 @@ class _Creation:
     async def _answer(
         self, session: Session, held: _Reserved, error: PaymentServiceError | None = None
     ) -> Answer:
-        response = self._render_error(error) if error else self._render(held.payment, held.attempt)
+        raised: Sequence[MoneyException] = ()
+        if held.payment.amount_received:  # the money was faster
+            raised = await payments.list_open_exceptions(session, [held.payment.id])
+        response = (
+            self._render_error(error) if error else self._render(held.payment, held.attempt, raised)
+        )
         await idempotency.complete(session, held.claim, response, now=self._clock())
         return Answer(response, replayed=False)
 

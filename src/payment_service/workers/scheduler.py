@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import takewhile
+from typing import Protocol
 
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import StorageUnavailable
@@ -28,6 +30,10 @@ from payment_service.storage.database import Database, Session
 from payment_service.telemetry import tracing
 from payment_service.telemetry.logging import bound, get_logger
 from payment_service.telemetry.metrics import Metrics
+from payment_service.use_cases.cancel_payment import (
+    OPERATION as CANCELLATION,
+    complete_cancellation,
+)
 from payment_service.use_cases.check_payment import CHECK_CALLS, OVERDUE_CALLS, check_payment
 from payment_service.use_cases.create_payment import (
     OPERATION as CREATION,
@@ -71,7 +77,7 @@ class Scheduler:
     Args:
         database, provider, clock, metrics: Shared by the process.
         consumer: Applies webhooks that no message told of.
-        render, render_error: Write the answers to requests that died.
+        render, render_canceled, render_error: Write the answers to requests that died.
         owner: Its name, unique among all.
     """
 
@@ -84,6 +90,7 @@ class Scheduler:
         consumer: Consumer,
         *,
         render: RenderPayment,
+        render_canceled: RenderPayment,
         render_error: RenderError,
         owner: str,
     ) -> None:
@@ -105,45 +112,26 @@ class Scheduler:
         self._jobs = (
             Job(
                 "creations",
-                lambda session: idempotency.list_abandoned(
-                    session, CREATION, now=clock(), limit=BATCH_MAX
-                ),
+                _due(partial(idempotency.list_abandoned, operation=CREATION), clock),
                 lambda payment_id: complete_payment(
-                    database,
-                    provider,
-                    clock,
-                    payment_id,
-                    render=render,
-                    render_error=render_error,
+                    database, provider, clock, payment_id, render=render, render_error=render_error
                 ),
             ),
             Job(
                 "refunds",
-                lambda session: refunds.list_due(session, now=clock(), limit=BATCH_MAX),
+                _due(refunds.list_due, clock),
                 lambda refund_id: pay_out_refund(database, provider, clock, refund_id),
             ),
+            Job("webhooks", _due(webhooks.list_due, clock), consumer.apply),
+            Job("overdue", _due(payments.list_overdue, clock), check, OVERDUE_CALLS),
+            Job("payments", _due(payments.list_due, clock), check, CHECK_CALLS),
+            Job("closed", _due(payments.list_closed_due, clock), check, CHECK_CALLS),
             Job(
-                "webhooks",
-                lambda session: webhooks.list_due(session, now=clock(), limit=BATCH_MAX),
-                consumer.apply,
-            ),
-            Job(
-                "overdue",
-                lambda session: payments.list_overdue(session, now=clock(), limit=BATCH_MAX),
-                check,
-                OVERDUE_CALLS,
-            ),
-            Job(
-                "payments",
-                lambda session: payments.list_due(session, now=clock(), limit=BATCH_MAX),
-                check,
-                CHECK_CALLS,
-            ),
-            Job(
-                "closed",
-                lambda session: payments.list_closed_due(session, now=clock(), limit=BATCH_MAX),
-                check,
-                CHECK_CALLS,
+                "cancellations",
+                _due(partial(idempotency.list_abandoned, operation=CANCELLATION), clock),
+                lambda payment_id: complete_cancellation(
+                    database, clock, payment_id, render=render_canceled, render_error=render_error
+                ),
             ),
         )
 
@@ -265,3 +253,13 @@ class Scheduler:
             )
         except StorageUnavailable:
             log.warning("scheduler.lease_left")  # it runs out by itself
+
+
+class _ListDue(Protocol):
+    def __call__(
+        self, session: Session, /, *, now: datetime, limit: int
+    ) -> Awaitable[Sequence[str]]: ...
+
+
+def _due(list_due: _ListDue, clock: Clock) -> Callable[[Session], Awaitable[Sequence[str]]]:
+    return lambda session: list_due(session, now=clock(), limit=BATCH_MAX)
