@@ -176,6 +176,13 @@ MONEY = (
         tests=PAYMENTS,
     ),
     Mutant(
+        name="nobody asks about replaced links",
+        path=f"{USE_CASES}/check_payment.py",
+        old="    for order_code in due.replaced:",
+        new="    for order_code in ():",
+        tests=("tests/integration/test_replaced_links.py", *_SQLITE),
+    ),
+    Mutant(
         name="nobody asks about payments",
         path=f"{WORKERS}/scheduler.py",
         old="        for job in self._jobs:\n",

@@ -57,7 +57,6 @@ class Link:
     state: CheckoutState = CheckoutState.OPEN
     transfers: list[Transfer] = field(default_factory=list)
     ends_at: datetime = EPOCH  # the bank's clock and ours are not one
-    is_shown: bool = False  # its address is on record, so that a payer can have it
 
     @property
     def order(self) -> str:
@@ -235,9 +234,7 @@ class Bank:
         paid = sum(known.money.amount for known in link.transfers)
         if link.state is CheckoutState.OPEN and paid >= link.request.money.amount:
             link.state = CheckoutState.PAID
-        # Nobody can pay a link that nobody was shown; if it happens all the same, only the webhook
-        # tells: a link that was replaced unseen is not asked about.
-        self.tell(transfer, never_lost=not link.is_shown)
+        self.tell(transfer)
 
     def receive_foreign(self, order_code: int) -> None:
         """Book a transfer to a link of another environment on the same channel, and tell of it."""

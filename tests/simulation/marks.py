@@ -131,8 +131,6 @@ class Watch:
                     world.fault(f"{new['id']} is {after}, and its link can still be paid")
 
     def _attempt(self, old: Row | None, new: Row) -> None:
-        if new["checkout_url"] is not None and new["order_code"] in self._world.bank.links:
-            self._world.bank.links[new["order_code"]].is_shown = True
         if old is None and new["number"] > 1:
             self._world.note("a link was replaced")
         if (

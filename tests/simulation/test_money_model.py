@@ -131,7 +131,6 @@ class MoneyMachine(RuleBasedStateMachine):
         is_watched = self.row("payments", payment_id)["next_check_at"] is not None
         is_told = is_told or not is_watched
         link = self.link_of(payment_id)
-        link.is_shown = True
         self.world.swarm = replace(self.world.swarm, webhook_lost=0.0 if is_told else 2.0)
         self.world.bank.receive(link, amount, self.numbers)
         self.models[payment_id].transfer(amount)

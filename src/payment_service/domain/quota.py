@@ -32,6 +32,10 @@ class Quota:
         self._left -= count
         return True
 
+    def spend(self, count: int) -> None:
+        """Take `count` for what was done already: if need be, what time will bring."""
+        self._left -= count
+
     def seconds_until(self, number: int) -> int:
         """Tell after how many whole seconds so many can be taken, if nobody takes any."""
         return math.ceil(max(0.0, number - self._left) / self._per_second)

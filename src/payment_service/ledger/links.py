@@ -92,6 +92,7 @@ async def settle_link(
             return
         if not is_closed(seen):
             raise OutcomeUnknown("the provider has not closed the link")
+        attempt.provider_reference = seen.provider_reference  # it is ours, and stays watched
     close_attempt(attempt, now=now)
     if now >= payment.expires_at:
         await close_unpaid(session, payment, attempt, EXPIRED, actor=actor, now=now)

@@ -60,6 +60,16 @@ async def record_observation(
     await close_unpaid(session, payment, attempt, verdict, actor=actor, reason=reason, now=now)
 
 
+async def record_replaced(
+    session: Session, payment: Payment, seen: ProviderPayment, *, actor: Actor, now: datetime
+) -> None:
+    """Record the transfers to a link that another has replaced; its state decides nothing more."""
+    attempt = await payments.find_attempt_by_order_code(session, seen.order_code)
+    assert attempt is not None, "a link is on record before the provider hears of it"
+    for transfer in seen.transfers:
+        await record_transfer(session, payment, attempt, transfer, actor=actor, now=now)
+
+
 async def close_unpaid(
     session: Session,
     payment: Payment,

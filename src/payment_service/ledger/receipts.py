@@ -176,10 +176,12 @@ async def credit(
     if verdict.settles:
         payment.advance(PaymentStatus.PAID)
         payment.paid_at = payment.closed_at = now
+        latest = await payments.get_latest_attempt(session, payment.id)
         # Money from elsewhere leaves the link open: then it must be closed, the sooner the better.
-        payment.next_check_at = now if credited.reallocation else now + WATCH_INTERVALS[0]
+        is_elsewhere = credited.reallocation is not None or attempt.id != latest.id
+        payment.next_check_at = now if is_elsewhere else now + WATCH_INTERVALS[0]
         payment.checks = 0
-        await _close_attempts(session, payment, attempt, now=now)
+        _close_attempts(attempt, latest, now=now)
         await _end_underpaid(session, payment, actor=actor, now=now)
     exception = await _raise(session, payment, credited, now=now)
     change = Change(
@@ -196,11 +198,8 @@ async def credit(
     await announce(session, payment, attempt, change, now=now)
 
 
-async def _close_attempts(
-    session: Session, payment: Payment, paid: PaymentAttempt, *, now: datetime
-) -> None:
+def _close_attempts(paid: PaymentAttempt, latest: PaymentAttempt, *, now: datetime) -> None:
     """Close the link that was paid, and the one that had replaced it if it was an earlier one."""
-    latest = await payments.get_latest_attempt(session, payment.id)
     for attempt in (paid, latest):
         if attempt.state != payments.ATTEMPT_CLOSED:
             close_attempt(attempt, now=now)

@@ -131,6 +131,18 @@ async def list_latest_attempts(
     return {attempt.payment_id: attempt for attempt in rows}
 
 
+async def list_replaced_order_codes(session: Session, latest: PaymentAttempt) -> Sequence[int]:
+    """Name the earlier links of a payment that are its own: the provider has told of them."""
+    if latest.number == 1:
+        return ()
+    query = select(PaymentAttempt.order_code).where(
+        PaymentAttempt.payment_id == latest.payment_id,
+        PaymentAttempt.number < latest.number,
+        PaymentAttempt.provider_reference.is_not(None),
+    )
+    return (await session.scalars(query.order_by(PaymentAttempt.number))).all()
+
+
 async def find_attempt_by_order_code(session: Session, order_code: int) -> PaymentAttempt | None:
     """Find the link that the provider knows by our order code."""
     return await session.scalar(

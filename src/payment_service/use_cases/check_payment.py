@@ -2,20 +2,31 @@
 
 Webhooks get lost. Every pending payment is asked about now and then, and so is every closed one
 for two days; so nothing waits for a webhook only. Run by the scheduler, within a budget of calls.
+
+A payment may have links that were replaced because their QR code was lost. Nobody was shown them,
+but they are looked at as long as the payment is: whatever money they have is its own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.clock import Clock
 from payment_service.domain.payment import SETTLED, PaymentStatus
-from payment_service.ledger.observations import CANCELED, EXPIRED, Verdict, record_observation
+from payment_service.ledger.observations import (
+    CANCELED,
+    EXPIRED,
+    Verdict,
+    record_observation,
+    record_replaced,
+)
 from payment_service.ledger.receipts import WATCH_CLOSED, WATCH_INTERVALS
 from payment_service.providers.provider import (
     CheckoutState,
     OutcomeUnknown,
     PaymentProvider,
+    ProviderError,
     ProviderPayment,
     UnknownReference,
 )
@@ -30,7 +41,7 @@ OVERDUE_INTERVAL = timedelta(minutes=1)  # until the provider has confirmed that
 WATCH_RETRY = timedelta(hours=1)  # when the last look at a closed link failed
 WATCH_END = 2 * WATCH_CLOSED  # the last look is not repeated any more: nobody can answer it
 
-CHECK_CALLS = 1  # to the provider, at most
+CHECK_CALLS = 1  # to the provider, at most, of a payment with one link
 OVERDUE_CALLS = 2
 
 
@@ -40,6 +51,15 @@ class _Due:
     is_overdue: bool  # pending, and its time is up
     is_settled: bool  # its link should take no more money
     is_last: bool  # closed, and watched for long enough
+    replaced: tuple[int, ...]  # the order codes of its earlier links
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the provider said of the replaced links, and the error where it did not."""
+
+    links: tuple[ProviderPayment, ...]
+    silence: ProviderError | None
 
 
 async def check_payment(
@@ -49,8 +69,11 @@ async def check_payment(
     payment_id: str,
     *,
     actor: Actor = ACTOR,
+    spend: Callable[[int], None] = lambda _calls: None,
 ) -> None:
     """Ask about a due payment and record the answer; close it when its time is up.
+
+    `spend` is told how many calls its replaced links take.
 
     Raises:
         ProviderError: Nothing was learnt; the payment is due again later.
@@ -61,27 +84,22 @@ async def check_payment(
         payment = await payments.lock_payment(session, payment_id)
         if payment.next_check_at is None or payment.next_check_at > now:
             return None
-        if payment.is_reserved:
-            payment.next_check_at = now + RESERVED_INTERVAL
-            return None
-        payment.next_check_at = _next_check(payment, now)
-        payment.checks += 1
-        attempt = await payments.get_latest_attempt(session, payment_id)
-        overdue = payment.status == PaymentStatus.PENDING and now >= payment.expires_at
-        settled = PaymentStatus(payment.status) in SETTLED
-        last = payment.closed_at is not None and now >= payment.closed_at + WATCH_CLOSED
-        return _Due(attempt.order_code, overdue, settled, last)
+        return await _begin(session, payment, now)
 
     due = await database.transact("check_payment.take", take)
     if due is None:
         return
     seen = await _ask(provider, due)
+    spend(len(due.replaced))
+    earlier = await _ask_replaced(provider, due)
 
     async def record(session: Session) -> None:
         payment = await payments.lock_payment(session, payment_id)
         attempt = await payments.get_latest_attempt(session, payment_id)
         if attempt.order_code != due.order_code:
             return  # another link was made meanwhile; its turn comes
+        for link in earlier.links:
+            await record_replaced(session, payment, link, actor=actor, now=clock())
         if seen is not None:
             await record_observation(
                 session,
@@ -92,10 +110,28 @@ async def check_payment(
                 actor=actor,
                 now=clock(),
             )
-        if due.is_last:
+        if due.is_last and earlier.silence is None:
             payment.next_check_at = None  # only now: a look that failed is repeated
 
     await database.transact("check_payment.record", record)
+    if earlier.silence is not None:
+        raise earlier.silence
+
+
+async def _begin(session: Session, payment: Payment, now: datetime) -> _Due | None:
+    if payment.is_reserved:
+        payment.next_check_at = now + RESERVED_INTERVAL
+        return None
+    payment.next_check_at = _next_check(payment, now)
+    payment.checks += 1
+    attempt = await payments.get_latest_attempt(session, payment.id)
+    return _Due(
+        order_code=attempt.order_code,
+        is_overdue=payment.status == PaymentStatus.PENDING and now >= payment.expires_at,
+        is_settled=PaymentStatus(payment.status) in SETTLED,
+        is_last=payment.closed_at is not None and now >= payment.closed_at + WATCH_CLOSED,
+        replaced=tuple(await payments.list_replaced_order_codes(session, attempt)),
+    )
 
 
 async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment | None:
@@ -116,6 +152,18 @@ async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment | None:
         # It made the link itself. That it cannot find it now says nothing about the money on it.
         raise OutcomeUnknown("the provider does not find the link") from error
     return seen
+
+
+async def _ask_replaced(provider: PaymentProvider, due: _Due) -> _Seen:
+    """Ask about the links that were replaced; what is not answered holds nothing else up."""
+    links: list[ProviderPayment] = []
+    silence: ProviderError | None = None
+    for order_code in due.replaced:
+        try:
+            links.append(await provider.get_payment(order_code))
+        except ProviderError as error:
+            silence = error
+    return _Seen(tuple(links), silence)
 
 
 def _verdict(due: _Due, seen: ProviderPayment) -> Verdict:

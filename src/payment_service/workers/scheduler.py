@@ -106,7 +106,7 @@ class Scheduler:
         )
 
         async def check(payment_id: str) -> None:
-            await check_payment(database, provider, clock, payment_id)
+            await check_payment(database, provider, clock, payment_id, spend=self._budget.spend)
 
         # In the order of what is at risk: the first jobs have the budget first.
         self._jobs = (

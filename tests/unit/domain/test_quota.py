@@ -42,3 +42,15 @@ def test_only_the_names_seen_last_are_remembered() -> None:
 
     assert not quotas.of("a").take()
     assert quotas.of("b").take()
+
+
+def test_what_was_spent_beyond_the_quota_is_paid_back_first() -> None:
+    clock = frozen_clock()
+    quota = Quota(clock, per_minute=60, burst=2)
+
+    quota.spend(4)
+    clock.advance(timedelta(seconds=2))
+    early = quota.take()
+    clock.advance(timedelta(seconds=1))
+
+    assert (early, quota.take(), quota.take()) == (False, True, False)
