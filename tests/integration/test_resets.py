@@ -5,10 +5,15 @@ import struct
 import threading
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import uvloop
 
 from payment_service.domain.errors import StorageUnavailable
+from payment_service.providers.guard import Guard
+from payment_service.providers.payos.client import PayOSClient
+from payment_service.providers.payos.settings import Credentials
+from payment_service.providers.provider import Operation, ProviderError
 from payment_service.storage.database import Database
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST
@@ -45,5 +50,16 @@ def test_mysql_that_resets_new_connections_is_unavailable(resetting: int) -> Non
             for _ in range(TRIES):
                 with pytest.raises(StorageUnavailable):
                     await database.check()
+
+    uvloop.run(ask())
+
+
+def test_payos_that_resets_new_connections_is_an_outage(resetting: int) -> None:
+    async def ask() -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{resetting}") as http:
+            for _ in range(TRIES):
+                client = PayOSClient(http, Credentials("c", "a", "k"), Guard(lambda _: None))
+                with pytest.raises(ProviderError):
+                    await client.call(Operation.CREATE, "POST", "/v2/payment-requests", body={})
 
     uvloop.run(ask())

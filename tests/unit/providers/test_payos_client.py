@@ -131,17 +131,33 @@ async def test_nobody_there_means_not_sent() -> None:
             await client.call(Operation.CREATE, "POST", "/x", body={})
 
 
-class ResetAtOnce(httpx.AsyncBaseTransport):
-    """Fails as anyio does for a connection that is reset while it is made."""
+class Failing(httpx.AsyncBaseTransport):
+    """Looks for an attribute of something that has none."""
+
+    def __init__(self, thing: object, attribute: str) -> None:
+        self._thing = thing
+        self._attribute = attribute
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+        return getattr(self._thing, self._attribute)()  # type: ignore[no-any-return]  # it fails
 
 
-async def test_a_connection_that_is_reset_while_it_is_made_is_an_unknown_outcome() -> None:
-    async with httpx.AsyncClient(transport=ResetAtOnce(), base_url="http://x") as http:
+@pytest.mark.parametrize("attribute", ["getpeername", "setsockopt", "family", "getsockname"])
+async def test_a_connection_that_is_reset_while_it_is_made_is_an_unknown_outcome(
+    attribute: str,
+) -> None:
+    """As anyio fails: the socket is gone."""
+    async with httpx.AsyncClient(transport=Failing(None, attribute), base_url="http://x") as http:
         client = PayOSClient(http, Credentials("c", "a", "k"), patient())
         with pytest.raises(OutcomeUnknown):
+            await client.call(Operation.CREATE, "POST", "/x", body={})
+
+
+@pytest.mark.parametrize(("thing", "attribute"), [(None, "order_code"), ("", "getpeername")])
+async def test_a_bug_of_ours_is_not_taken_for_an_outage(thing: object, attribute: str) -> None:
+    async with httpx.AsyncClient(transport=Failing(thing, attribute), base_url="http://x") as http:
+        client = PayOSClient(http, Credentials("c", "a", "k"), patient())
+        with pytest.raises(AttributeError):
             await client.call(Operation.CREATE, "POST", "/x", body={})
 
 

@@ -55,6 +55,7 @@ _REFUSALS: dict[str, type[ProviderError]] = {
     "PAYOUT_MIN_EXCEEDED_PER_TIME": RequestRejected,
     "INVALID_PARAM": RequestRejected,
 }
+_OF_SOCKETS = frozenset({"family", "getpeername", "getsockname", "setsockopt"})
 _UNAUTHORISED = frozenset({401, 403})
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -142,8 +143,11 @@ class PayOSClient:
             raise RequestNotSent("payOS cannot be reached") from error
         except (TimeoutError, httpx.TimeoutException) as error:
             raise ProviderTimeout("payOS did not answer in time") from error
-        except (httpx.HTTPError, AttributeError) as error:
-            # The second is anyio's, for a connection that was reset while it was made.
+        except httpx.HTTPError as error:
+            raise ProviderFailing("the connection to payOS broke") from error
+        except AttributeError as error:
+            if not _is_of_a_lost_socket(error):
+                raise
             raise ProviderFailing("the connection to payOS broke") from error
 
     async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
@@ -198,6 +202,14 @@ class PayOSClient:
         fits = [signature.matches(sign(data, key), given) for key in keys]
         if not any(fits):
             raise OutcomeUnknown("the answer of payOS is not signed by it")
+
+
+def _is_of_a_lost_socket(error: AttributeError) -> bool:
+    """Tell whether anyio looked at the socket of a connection that was reset while it was made.
+
+    Under uvloop there is none any more. Whatever else lacks an attribute is a bug of ours.
+    """
+    return error.obj is None and error.name in _OF_SOCKETS
 
 
 def _decode(response: httpx.Response, content: bytes) -> dict[str, Any]:
