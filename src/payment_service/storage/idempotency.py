@@ -9,7 +9,7 @@ clocks that disagree cost patience, never correctness (docs/decisions/0009).
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +35,9 @@ RETRY_AFTER_SECONDS = 1
 CHECK_INTERVALS = tuple(timedelta(seconds=n) for n in (1, 2, 5, 15, 60, 300))
 """When an abandoned claim is taken up again, by how many owners it has had."""
 
+Hold = Callable[[Session, str], Awaitable[object]]
+"""Locks the row of an id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -53,11 +56,17 @@ async def is_known(session: Session, request: IdempotentRequest) -> bool:
 
 
 async def claim(
-    session: Session, request: IdempotentRequest, *, resource_id: str, now: datetime
+    session: Session,
+    request: IdempotentRequest,
+    *,
+    resource_id: str,
+    now: datetime,
+    hold: Hold | None = None,
 ) -> Claim | StoredResponse:
     """Claim the key for `resource_id`, or return the answer that it already has.
 
     A request that died is taken over: the claim then names its resource, and `is_new` is false.
+    `hold` locks that resource, where the caller could not: everybody locks keys last.
 
     Raises:
         IdempotencyKeyReused: The key was used for a different request.
@@ -78,6 +87,8 @@ async def claim(
     if known.lease_until > now:
         raise IdempotencyInProgress(RETRY_AFTER_SECONDS)
     tell(session, KeyUsed("resumed"))
+    if hold is not None and known.resource_id is not None:
+        await hold(session, known.resource_id)
     return await _take_over(session, known, now=now)
 
 

@@ -111,8 +111,9 @@ async def create_payment(
 
     async def reserve(session: Session) -> _Reserved | Answer:
         now = clock()
+        fresh = new_id("pay", now)
         claim = await idempotency.claim(
-            session, command.request, resource_id=new_id("pay", now), now=now
+            session, command.request, resource_id=fresh, now=now, hold=payments.lock_payment
         )
         if isinstance(claim, StoredResponse):
             return Answer(claim, replayed=True)
@@ -155,6 +156,7 @@ async def complete_payment(
     """
 
     async def take_up(session: Session) -> _Reserved | None:
+        await payments.lock_payment(session, payment_id)
         claim = await idempotency.take_up_abandoned(
             session, OPERATION, resource_id=payment_id, now=clock()
         )
@@ -274,8 +276,8 @@ class _Creation:
 
         async def settle(session: Session) -> _Reserved:
             now = self._clock()
-            await idempotency.extend(session, reserved.claim, now=now)
             held = await _load(session, reserved.claim)
+            await idempotency.extend(session, reserved.claim, now=now)
             if not held.is_decided:
                 await settle_link(
                     session, held.payment, held.attempt, found, actor=self._actor, now=now
@@ -286,8 +288,8 @@ class _Creation:
 
     async def _begin_closing(self, reserved: _Reserved) -> _Reserved:
         async def begin(session: Session) -> _Reserved:
-            await idempotency.extend(session, reserved.claim, now=self._clock())
             held = await _load(session, reserved.claim)
+            await idempotency.extend(session, reserved.claim, now=self._clock())
             if not held.is_decided:
                 held.attempt.state = payments.ATTEMPT_CLOSING
             return held
