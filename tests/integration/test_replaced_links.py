@@ -5,9 +5,13 @@ from typing import Any
 import pytest
 
 from payment_service.domain.idempotency import LEASE
+from payment_service.ledger.links import settle_link
+from payment_service.storage import payments
+from payment_service.storage.database import Session
 from payment_service.use_cases.check_payment import check_payment
+from payment_service.use_cases.create_payment import COMPLETER
 from tests.support.death import death_at
-from tests.support.links import checkout_of, events, links, only_payment, order_codes
+from tests.support.links import checkout_of, events, links, only_payment, order_codes, rows
 from tests.support.service import Harness, order
 from tests.support.simulator import Simulator
 
@@ -92,6 +96,30 @@ async def test_replaced_link_that_is_not_answered_for_holds_nothing_up_and_is_as
 
     assert (early["status"], early["amounts"]["received"]) == ("pending", 10)
     assert (await service.get(payment_id))["amounts"]["received"] == 110
+
+
+@pytest.mark.parametrize("other", ["open", "closed"])
+async def test_news_that_comes_late_does_not_open_a_replaced_link_again(
+    service: Harness, simulator: Simulator, other: str
+) -> None:
+    payment_id, first, second = await replaced(service)
+    if other == "closed":
+        simulator.pay(second)
+        await service.deliver(simulator.webhook(second))
+    simulator.pay(first, 10)
+    seen = await service.service.provider.get_payment(first)
+
+    async def settle(session: Session) -> None:
+        payment = await payments.lock_payment(session, payment_id)
+        attempt = await payments.find_attempt_by_order_code(session, first)
+        assert attempt is not None
+        await settle_link(session, payment, attempt, seen, actor=COMPLETER, now=service.clock())
+
+    await service.service.database.transact("test", settle)
+
+    query = "SELECT state FROM payment_attempts WHERE payment_id = :id ORDER BY number"
+    states = [state for (state,) in await rows(service, query, id=payment_id)]
+    assert states == ["closed", other]
 
 
 async def test_link_of_somebody_else_is_not_asked_about(

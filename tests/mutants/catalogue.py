@@ -183,6 +183,13 @@ MONEY = (
         tests=("tests/integration/test_replaced_links.py", *_SQLITE),
     ),
     Mutant(
+        name="a replaced link is opened again",
+        path=f"{LEDGER}/links.py",
+        old="    if attempt.state == payments.ATTEMPT_CLOSED:\n        return\n",
+        new="",
+        tests=("tests/integration/test_replaced_links.py", *_SQLITE),
+    ),
+    Mutant(
         name="nobody asks about payments",
         path=f"{WORKERS}/scheduler.py",
         old="        for job in self._jobs:\n",

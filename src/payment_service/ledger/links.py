@@ -81,11 +81,15 @@ async def settle_link(
     """Decide about a link whose QR code was lost and that was closed for it, or is somebody else's.
 
     With money on it the link is adopted. Without, once it is confirmed closed, another follows:
-    there are never two that can be paid.
+    there are never two that can be paid. One that was settled before stays as it is, whoever comes
+    late with news of it.
 
     Raises:
         OutcomeUnknown: It is not confirmed closed.
     """
+    assert seen.order_code == attempt.order_code, "news of one link settle no other"
+    if attempt.state == payments.ATTEMPT_CLOSED:
+        return
     if not is_foreign(payment, seen):
         if seen.amount_paid > 0:
             await _adopt(session, payment, attempt, seen, actor=actor, now=now)
