@@ -258,7 +258,7 @@ BREAKAGES: dict[str, tuple[Breakage, int]] = {
     "zombies are not fenced": (zombies_are_not_fenced, 4000),
     "payments are not locked": (payments_are_not_locked, 400),
     "payouts have fresh keys": (payouts_have_fresh_keys, 400),
-    "every refusal is the last word": (every_refusal_is_the_last_word, 2000),
+    "every refusal is the last word": (every_refusal_is_the_last_word, 4000),
     "expiry by our own clock": (expiry_by_our_own_clock, 400),
     "closed links are not watched": (closed_links_are_not_watched, 400),
     "transfers are counted by link": (transfers_are_counted_by_link, 400),
