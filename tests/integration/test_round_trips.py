@@ -41,7 +41,7 @@ async def post(service: Harness, webhook: dict[str, Any]) -> None:
 
 
 async def test_create(service: Harness) -> None:
-    assert await cost(service.create) == (13, 2)
+    assert await cost(service.create) == (12, 2)
 
 
 async def test_get(service: Harness) -> None:
@@ -78,4 +78,4 @@ async def test_webhook_is_applied(service: Harness, simulator: Simulator) -> Non
     webhook_id = await service.service.database.read(lambda session: session.scalar(query))
 
     consumer = service.service.consumer()
-    assert await cost(lambda: consumer.apply(str(webhook_id))) == (15, 1)
+    assert await cost(lambda: consumer.apply(str(webhook_id))) == (13, 1)

@@ -55,10 +55,10 @@ async def open_link(
         # A webhook may have overtaken the answer; the state that it set stands.
         if attempt.state == payments.ATTEMPT_OPENING:
             attempt.state = payments.ATTEMPT_OPEN
-    if payment.is_reserved:
-        await announce_created(session, payment, attempt, actor=actor, now=now)
     if payment.status == PaymentStatus.PENDING:
         payment.next_check_at = now + FIRST_CHECK
+    if payment.is_reserved:
+        await announce_created(session, payment, attempt, actor=actor, now=now)
 
 
 def is_foreign(payment: Payment, seen: ProviderPayment) -> bool:

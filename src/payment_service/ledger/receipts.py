@@ -174,15 +174,9 @@ async def credit(
     payment.amount_received += credited.amount
     payment.amount_applied += verdict.amount_applied
     if verdict.settles:
-        payment.advance(PaymentStatus.PAID)
-        payment.paid_at = payment.closed_at = now
-        latest = await payments.get_latest_attempt(session, payment.id)
-        # Money from elsewhere leaves the link open: then it must be closed, the sooner the better.
-        is_elsewhere = credited.reallocation is not None or attempt.id != latest.id
-        payment.next_check_at = now if is_elsewhere else now + WATCH_INTERVALS[0]
-        payment.checks = 0
-        _close_attempts(attempt, latest, now=now)
-        await _end_underpaid(session, payment, actor=actor, now=now)
+        # What is read here does not depend on what is changed: so each row is written once, below.
+        with session.no_autoflush:
+            await _settle(session, payment, attempt, credited, actor=actor, now=now)
     exception = await _raise(session, payment, credited, now=now)
     change = Change(
         event_type=_event_type(verdict),
@@ -196,6 +190,26 @@ async def credit(
         reallocation=credited.reallocation,
     )
     await announce(session, payment, attempt, change, now=now)
+
+
+async def _settle(
+    session: Session,
+    payment: Payment,
+    attempt: PaymentAttempt,
+    credited: Credit,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    payment.advance(PaymentStatus.PAID)
+    payment.paid_at = payment.closed_at = now
+    latest = await payments.get_latest_attempt(session, payment.id)
+    # Money from elsewhere leaves the link open: then it must be closed, the sooner the better.
+    is_elsewhere = credited.reallocation is not None or attempt.id != latest.id
+    payment.next_check_at = now if is_elsewhere else now + WATCH_INTERVALS[0]
+    payment.checks = 0
+    _close_attempts(attempt, latest, now=now)
+    await _end_underpaid(session, payment, actor=actor, now=now)
 
 
 def _close_attempts(paid: PaymentAttempt, latest: PaymentAttempt, *, now: datetime) -> None:

@@ -87,16 +87,17 @@ async def _apply_transfer(
         return
     payment = await payments.lock_payment(session, attempt.payment_id)
     await session.refresh(attempt)
-    webhook.payment_id = payment.id
     if attempt.provider_reference not in {None, transfer.provider_reference}:
         # Text that the payer influenced could move the order code without breaking the signature,
         # but not the link that we know.
+        webhook.payment_id = payment.id
         await _bury(session, webhook, "the link is not the one of the order code", clock)
         return
     if attempt.provider_reference is None:
         attempt.provider_reference = transfer.provider_reference
     actor = Actor(ActorKind.WEBHOOK, webhook.id)
     await record_transfer(session, payment, attempt, transfer, actor=actor, now=clock())
+    webhook.payment_id = payment.id  # last, so that its row is written once
     _finish(session, webhook, webhooks.APPLIED, None, clock)
 
 

@@ -6,6 +6,7 @@ dies; as in SQLAlchemy, what is pending is flushed before a query.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Self, cast
 
@@ -87,7 +88,18 @@ class SimulatedSession:
         self._tx: Transaction = store.begin(surroundings)
         self._known: dict[tuple[str, tuple[Any, ...]], Any] = {}
         self._new: list[Any] = []
+        self._flushes_itself = True
         self.info: dict[str, Any] = {}
+
+    @property
+    @contextmanager
+    def no_autoflush(self) -> Iterator[None]:
+        """Let what is asked in a block write nothing first."""
+        before, self._flushes_itself = self._flushes_itself, False
+        try:
+            yield
+        finally:
+            self._flushes_itself = before
 
     async def __aenter__(self) -> Self:
         return self
@@ -155,7 +167,8 @@ class SimulatedSession:
         return (await self.execute(statement)).scalars()
 
     async def execute(self, statement: Any, rows: Any = None) -> Result:
-        await self.flush()
+        if self._flushes_itself:
+            await self.flush()
         match statement:
             case Select():
                 await self._statement(writes=statement._for_update_arg is not None)
