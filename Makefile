@@ -83,7 +83,7 @@ hostile: $(READY) ## Attack a running service with the table of hostile inputs, 
 	@exec $(BIN)/python -m tests.hostile
 
 .PHONY: bench
-bench: $(READY) ## The cost of the contract against bare Starlette, and of telemetry; BENCH_QUICK=1 for a smoke run
+bench: $(READY) ## The service against its peers, and what telemetry costs; BENCH_QUICK=1 is a smoke run, BENCH=webhook,get chooses
 	@$(BIN)/python -m tests.benchmarks
 	@exec $(BIN)/python -m tests.benchmarks.telemetry
 

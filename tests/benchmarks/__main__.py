@@ -1,140 +1,126 @@
-"""make bench: what the contract costs, against the same work on bare Starlette without any check.
+"""make bench: the service against its peers, as ratios, in one run on one machine.
 
-One process, no sockets, variants interleaved, medians of rounds: read the ratios, not the times.
-BENCH_QUICK=1 is a smoke run.
+BENCH_QUICK=1 is a smoke run. BENCH="webhook,create" chooses rows. See `size.py` for the rest.
 """
 
-import asyncio
 import gc
-import json
 import os
-import platform
-import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
-from typing import Any
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import msgspec
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+import uvloop
 
-from generated.api import models
-from tests.contract.stub_service import (
-    HOOK,
-    JSON,
-    PAY,
-    WRITE,
-    example,
-    make_app,
-    make_scope,
+from deploy.stack.errors import Unavailable
+from tests.benchmarks import chart, machine, report
+from tests.benchmarks.rows import (
+    consumer,
+    contract,
+    growth,
+    latency,
+    memory,
+    payments,
+    pipeline,
+    relay,
+    scaling,
+    webhooks,
 )
+from tests.benchmarks.samples import Section
+from tests.benchmarks.size import Size
+from tests.benchmarks.stage import Stage
 
-QUICK = bool(os.environ.get("BENCH_QUICK"))
-ROUNDS = 5 if QUICK else 15
-CALLS = 300 if QUICK else 1500
-CALLS_STOCK = 10 if QUICK else 40
-Call = Callable[[], Awaitable[None]]
-
-
-def bare_app() -> Starlette:
-    """The same operations as a good engineer writes them without a contract."""
-    payment = msgspec.convert(example("PendingPayment"), models.Payment)
-    create = msgspec.json.Decoder(models.CreatePaymentRequest)
-    webhook = msgspec.json.Decoder(models.PayosWebhook)
-    encode = msgspec.json.Encoder().encode
-
-    async def create_payment(request: Request) -> Response:
-        create.decode(await request.body())
-        headers = {"location": "/v1/payments/x"}
-        return Response(encode(payment), 201, headers, "application/json")
-
-    async def receive(request: Request) -> Response:
-        webhook.decode(await request.body())
-        answer = models.WebhookAcknowledgement(success=True)
-        return Response(encode(answer), media_type="application/json")
-
-    return Starlette(
-        routes=[
-            Route("/v1/payments", create_payment, methods=["POST"]),
-            Route("/v1/webhooks/payos", receive, methods=["POST"]),
-        ]
-    )
+Row = Callable[[Stage, Size], Awaitable[list[Section]]]
+ROWS: dict[str, Row] = {
+    "pipeline": pipeline.measure,
+    "contract": contract.measure,
+    "webhook": webhooks.measure,
+    "create": payments.measure_creations,
+    "get": payments.measure_reads,
+    "consumer": consumer.measure,  # before there is a relay that would be busy with what it writes
+    "relay": relay.measure,
+    "latency": latency.measure,
+    "memory": memory.measure,
+    "growth": growth.measure,
+    "scaling": scaling.measure,
+}
+RESULTS = Path("var/bench")
+WRONG, USAGE = 1, 2
 
 
-def caller(app: Any, path: str, headers: dict[str, str], body: Any) -> Call:
-    """Prepare a request that can be sent again and again."""
-    raw = msgspec.json.encode(body)
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": raw, "more_body": False}
-
-    async def send(message: Any) -> None:
-        assert message.get("status", 200) < 400, message
-
-    async def call() -> None:
-        await app(make_scope("POST", path, headers), receive, send)
-
-    return call
-
-
-async def measure(call: Call, times: int) -> float:
-    """Return the microseconds that one call takes."""
-    started = time.process_time()
-    for _ in range(times):
-        await call()
-    return (time.process_time() - started) / times * 1e6
-
-
-async def compare(path: str, headers: dict[str, str], body: Any) -> dict[str, list[float]]:
-    """Measure all variants of one operation, interleaved."""
-    apps: dict[str, Any] = {"bare": bare_app()}
-    apps |= {mode: make_app(mode=mode) for mode in ("compiled", "lean", "stock")}
-    calls = {name: caller(app, path, headers, body) for name, app in apps.items()}
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        await measure(call, 5)
-    for _ in range(ROUNDS):
-        for name, call in calls.items():
-            times = CALLS_STOCK if name == "stock" else CALLS
-            taken[name].append(await measure(call, times))
-    return taken
-
-
-def report(title: str, taken: dict[str, list[float]]) -> dict[str, Any]:
-    """Print a table and return its numbers."""
-    bare = statistics.median(taken["bare"])
-    print(f"\n{title}")
-    print(f"  {'variant':10} {'CPU us':>9} {'min':>8} {'max':>8} {'added us':>9} {'x bare':>7}")
-    rows = {}
-    for name, values in taken.items():
-        median = statistics.median(values)
-        rows[name] = {"us": median, "min": min(values), "max": max(values), "x": bare / median}
-        print(f"  {name:10} {median:9.1f} {min(values):8.1f} {max(values):8.1f}"
-              f" {median - bare:9.1f} {bare / median:7.2f}")  # fmt: skip
-    return rows
-
-
-async def run() -> int:
-    """Run all comparisons."""
-    gc.collect()
+def main() -> int:
+    """Measure what was asked for, and say what it means."""
+    size = Size.read()
+    names = [each.strip() for each in os.environ.get("BENCH", ",".join(ROWS)).split(",")]
+    unknown = [name for name in names if name not in ROWS]
+    if unknown:
+        print(f"bench: no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
+        return USAGE
+    os.sched_setaffinity(0, machine.NEIGHBOURS)
     gc.freeze()
-    names = ("openapi-core", "jsonschema-rs", "msgspec", "starlette")
-    versions = {name: version(name) for name in names} | {"python": platform.python_version()}
-    print("versions:", ", ".join(f"{name} {number}" for name, number in versions.items()))
-    results = {
-        "createPayment": report("POST /v1/payments", await compare("/v1/payments", WRITE, PAY)),
-        "receivePayosWebhook": report(
-            "POST /v1/webhooks/payos", await compare("/v1/webhooks/payos", JSON, HOOK)
-        ),
-    }
-    print("\n" + json.dumps({"versions": versions, "results": results}))
-    # A smoke alarm, far from noise: the compiled plan must not fall back to openapi-core's pace.
-    return int(results["createPayment"]["compiled"]["us"] > results["createPayment"]["lean"]["us"])
+    with tempfile.TemporaryDirectory(prefix="payments-bench-") as folder:
+        outcome = uvloop.run(run(size, names, Path(folder)))
+    print(report.summary(outcome.sections))
+    if size.is_quick:
+        print("\nbench: a smoke run, its figures mean nothing")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    about = {"about": outcome.about, "size": size, "skipped": outcome.skipped}
+    report.write_json(RESULTS / "results.json", about, outcome.sections)
+    (RESULTS / "chart.svg").write_text(chart.draw(outcome.sections))
+    print(f"\nbench: {RESULTS}/results.json and chart.svg have it all")
+    return verdict(outcome)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run has measured, and what it could not."""
+
+    about: dict[str, str] = field(default_factory=machine.description)
+    sections: list[Section] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+async def run(size: Size, names: list[str], folder: Path) -> Outcome:
+    """Measure row by row."""
+    outcome = Outcome()
+    described = ", ".join(f"{name} {text}" for name, text in outcome.about.items())
+    print(f"bench: {described}", flush=True)
+    async with AsyncExitStack() as stack:
+        stage = Stage(folder, stack)
+        for name in names:
+            started = time.monotonic()
+            print(f"\n{name} ...", flush=True)
+            try:
+                measured = await ROWS[name](stage, size)
+            except Unavailable as reason:
+                outcome.skipped[name] = str(reason)
+                print(f"  skipped: {reason}", flush=True)
+                continue
+            for section in measured:
+                print(report.section_text(section))
+            print(f"  [{time.monotonic() - started:.0f} s]", flush=True)
+            outcome.sections += measured
+        outcome.about |= stage.versions()
+    return outcome
+
+
+def verdict(outcome: Outcome) -> int:
+    """Tell whether something is wrong: an alarm, or servers that are missing and must not be.
+
+    Targets that are not reached are told and no failure: a machine under load would decide.
+    """
+    faults = [f"{section.name}: {section.alarm}" for section in outcome.sections if section.alarm]
+    if os.environ.get("REQUIRE_STACK") == "1":
+        faults += [
+            f"REQUIRE_STACK=1, but {name}: {reason}" for name, reason in outcome.skipped.items()
+        ]
+    for fault in faults:
+        print(f"bench: {fault}")
+    return WRONG if faults else 0
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(run()))
+    sys.exit(main())

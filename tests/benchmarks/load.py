@@ -1,0 +1,200 @@
+"""Load over HTTP/1.1: prepared requests on raw sockets, one at a time on each connection.
+
+A closed loop keeps so many connections busy: each sends its next request when it has its answer. A
+server that stalls is asked less meanwhile, so its times look better than they are (coordinated
+omission). Closed loops are for rates, and for comparing two servers under the same loop.
+
+An open loop sends each request at its time, whoever still waits, and counts from that time on. Its
+times are what callers see who do not wait for each other.
+"""
+
+import asyncio
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+SECONDS_MAX = 300.0
+HEAD_END = b"\r\n\r\n"
+LENGTH = b"\r\ncontent-length: "
+
+
+class LoadFailed(Exception):
+    """The server answered otherwise than it should, or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a load has seen. Times are in seconds, in the order of the answers."""
+
+    seconds: float
+    times: Sequence[float]
+
+
+OnAnswer = Callable[["Connection", int, bytes], None]
+
+
+class Connection(asyncio.Protocol):
+    """One connection; it has at most one request under way."""
+
+    def __init__(self, on_answer: OnAnswer, on_lost: Callable[[Exception], None]) -> None:
+        self.since = 0.0  # what the time of the request under way counts from
+        self.number = 0  # which one that is
+        self._on_answer = on_answer
+        self._on_lost = on_lost
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def send(self, request: bytes, number: int, *, since: float | None = None) -> None:
+        """Send a request; its time counts from now, or from `since`."""
+        self.number = number
+        self.since = time.perf_counter() if since is None else since
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._received = self._received + data if self._received else data
+        answer = parse(self._received)
+        if answer is not None:
+            self._received = b""
+            self._on_answer(self, *answer)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._on_lost(error or ConnectionError("the server hung up"))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._on_lost = lambda _error: None
+        self._transport.close()
+
+
+def parse(received: bytes) -> tuple[int, bytes] | None:
+    """Read an answer with a content-length: its status and body; None while some is missing."""
+    end = received.find(HEAD_END)
+    if end < 0:
+        return None
+    found = received.find(LENGTH, 0, end + 2)
+    if found < 0:
+        raise LoadFailed(f"an answer without content-length: {received[:200]!r}")
+    start = found + len(LENGTH)
+    length = int(received[start : received.index(b"\r", start)])
+    body = received[end + len(HEAD_END) :]
+    return None if len(body) < length else (int(received[9:12]), body)
+
+
+class _Watch:
+    """Collects answers until all are there."""
+
+    def __init__(self, count: int, expected: int) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.times = array("d")
+        self._left = count
+        self._expected = expected
+
+    def note(self, connection: Connection, status: int, body: bytes) -> float:
+        """Take an answer down; return when it came."""
+        now = time.perf_counter()
+        self.times.append(now - connection.since)
+        if status != self._expected:
+            self.fail(LoadFailed(f"{status} instead of {self._expected}: {body[:300]!r}"))
+        self._left -= 1
+        if self._left == 0 and not self.done.done():
+            self.done.set_result(None)
+        return now
+
+    def fail(self, error: Exception) -> None:
+        """Give up."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+async def closed_loop(
+    ports: Sequence[int], requests: Sequence[bytes], *, connections: int, expected: int
+) -> Load:
+    """Send all requests over some connections, spread over the ports.
+
+    Raises:
+        LoadFailed: An answer has another status than the expected one.
+    """
+    watch = _Watch(len(requests), expected)
+    waiting = iter(enumerate(requests))
+
+    def send_next(connection: Connection) -> None:
+        following = next(waiting, None)
+        if following is not None:
+            connection.send(following[1], following[0])
+
+    def on_answer(connection: Connection, status: int, body: bytes) -> None:
+        watch.note(connection, status, body)
+        send_next(connection)
+
+    opened = [
+        await _connect(ports[number % len(ports)], on_answer, watch)
+        for number in range(connections)
+    ]
+    started = time.perf_counter()
+    for connection in opened:
+        send_next(connection)
+    try:
+        await asyncio.wait_for(watch.done, SECONDS_MAX)
+        return Load(time.perf_counter() - started, watch.times)
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+async def open_loop(
+    port: int,
+    schedule: Sequence[tuple[float, bytes]],
+    *,
+    expected: int,
+    connections: int = 8,
+    on_acknowledged: Callable[[int, float], None] = lambda _number, _at: None,
+) -> Load:
+    """Send requests at their times, in seconds from now; more connections are made as needed.
+
+    Args:
+        port: Of the server on this machine.
+        schedule: When to send what.
+        expected: The status of every answer.
+        connections: How many to open beforehand.
+        on_acknowledged: Told the number of a request and when it was answered (`perf_counter`).
+
+    Raises:
+        LoadFailed: An answer has another status than the expected one.
+    """
+    watch = _Watch(len(schedule), expected)
+
+    def on_answer(connection: Connection, status: int, body: bytes) -> None:
+        at = watch.note(connection, status, body)
+        on_acknowledged(connection.number, at)
+        idle.append(connection)
+
+    idle = [await _connect(port, on_answer, watch) for _ in range(connections)]
+    everybody = list(idle)
+    started = time.perf_counter()
+
+    async def send(number: int, request: bytes, since: float) -> None:
+        if not idle:
+            everybody.append(await _connect(port, on_answer, watch))
+            idle.append(everybody[-1])
+        idle.pop().send(request, number, since=since)
+
+    async with asyncio.TaskGroup() as sending:
+        for number, (after, request) in enumerate(schedule):
+            await asyncio.sleep(max(0.0, started + after - time.perf_counter()))
+            sending.create_task(send(number, request, started + after))
+    try:
+        await asyncio.wait_for(watch.done, SECONDS_MAX)
+        return Load(time.perf_counter() - started, watch.times)
+    finally:
+        for connection in everybody:
+            connection.close()
+
+
+async def _connect(port: int, on_answer: OnAnswer, watch: _Watch) -> Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: Connection(on_answer, watch.fail), "127.0.0.1", port
+    )
+    return connection

@@ -1,0 +1,66 @@
+"""The machine that is measured on: who runs on which processor, and what a process has used.
+
+The measured process has a processor to itself; load, database and broker share the others, whoever
+is measured. So what the neighbours cost is the same for both sides.
+"""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+ALL = frozenset(os.sched_getaffinity(0))
+SERVER = frozenset(sorted(ALL)[:1])
+NEIGHBOURS = (ALL - SERVER) or ALL
+PACKAGES = (
+    "aiokafka", "asyncmy", "fastapi", "httptools", "httpx", "jsonschema-rs", "msgspec",
+    "openapi-core", "pydantic", "sqlalchemy", "starlette", "uvicorn", "uvloop",
+)  # fmt: skip
+
+
+@contextmanager
+def born_on(cpus: frozenset[int]) -> Iterator[None]:
+    """Have processes that are started meanwhile run on some processors."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def move(pid: int, cpus: frozenset[int]) -> None:
+    """Have a running process, with all of its threads, run on some processors."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):  # a thread that has just ended
+            os.sched_setaffinity(int(task.name), cpus)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Tell how much processor time a process has used, for itself and in the kernel."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND  # utime and stime
+
+
+def resident_bytes(pid: int) -> int:
+    """Tell how much memory of a process is in use."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def description() -> dict[str, str]:
+    """Name the machine and the versions of what runs on it."""
+    models = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo", "model name")]
+    return {
+        "cpu": f"{len(ALL)} x {models[0] if models else platform.machine()}",
+        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+def _lines(path: str, start: str) -> list[str]:
+    return [line for line in Path(path).read_text().splitlines() if line.startswith(start)]
