@@ -55,7 +55,7 @@ QUICK = Size(
     steady_rate=40,
     steady_seconds=1.5,
     idle_webhooks=4,
-    rows_small=10_000,
-    rows_large=20_000,
+    rows_small=1_000,
+    rows_large=2_000,
     memory_webhooks=200,
 )
