@@ -44,13 +44,22 @@ class Environment:
 class Peer:
     """A process of `tests/benchmarks/peers`."""
 
-    def __init__(self, module: str, database: str, environ: dict[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        module: str,
+        database: str,
+        environ: dict[str, str],
+        log: Path,
+        *,
+        cpus: frozenset[int] = machine.SERVER,
+    ) -> None:
         self.database = database
+        self._cpus = cpus
         self.port = free_port()
         self._name = f"tests.benchmarks.peers.{module}"
         self._log = log
         settings = {**os.environ, **environ, "PORT": str(self.port)}
-        with log.open("wb") as output:
+        with log.open("wb") as output, machine.born_on(machine.ALL):
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self._name], env=settings, stdout=output, stderr=output
             )
@@ -59,6 +68,11 @@ class Peer:
     def wait_until_ready(self) -> None:
         """Return when it answers at /ready."""
         wait_until(self._answers, seconds=START_SECONDS, what=f"{self._name} answers")
+        self.settle()
+
+    def settle(self) -> None:
+        """Have it run where it belongs; it starts anywhere."""
+        machine.move(self.pid, self._cpus)
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self._log.read_text()
@@ -207,8 +221,10 @@ class Stage:
                 other.end("consumer")
         if {"relay", "consumer"} & set(missing):
             service.environ["PAYMENTS_BROKER_URL"] = await self._broker()
-        with machine.born_on(machine.SERVER):
-            service.start(*missing)
+        with machine.born_on(machine.ALL):  # they start side by side
+            started = service.start(*missing)
+        for role in started:
+            machine.move(role.process.pid, machine.SERVER)
         return service
 
     async def another(self, database: str) -> Service:
@@ -231,14 +247,13 @@ class Stage:
         return url
 
     async def peer(self, module: str, database: str = "", **environ: str) -> Peer:
-        """Get a peer on a database; `wait_until_ready` is the caller's to call."""
+        """Get a peer on a database; `wait_until_ready` or `settle` is the caller's to call."""
         key = (module, database)
         if key not in self._peers:
             settings = {**AUTH, **simulator.ENVIRONMENT, "AUTH_SECRET": AUTH_SECRET, **environ}
             if database:
                 settings["DATABASE_URL"] = await self.database(database)
-            with machine.born_on(machine.SERVER):
-                self._peers[key] = Peer(module, database, settings, self._log(module))
+            self._peers[key] = Peer(module, database, settings, self._log(module))
             self._stack.callback(self._peers[key].stop)
         return self._peers[key]
 
@@ -250,7 +265,8 @@ class Stage:
         """Start what stands in for payOS, beside the load; give the settings that lead to it."""
         key = ("payos", "")
         if key not in self._peers:
-            self._peers[key] = Peer("payos", "", dict(simulator.ENVIRONMENT), self._log("payos"))
+            environ, log = dict(simulator.ENVIRONMENT), self._log("payos")
+            self._peers[key] = Peer("payos", "", environ, log, cpus=machine.NEIGHBOURS)
             self._stack.callback(self._peers[key].stop)
             self._peers[key].wait_until_ready()
         url = f"http://127.0.0.1:{self._peers[key].port}"

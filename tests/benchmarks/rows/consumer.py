@@ -37,8 +37,9 @@ async def measure(stage: Stage, size: Size) -> list[Section]:
         kafka.url, client_id="bench", topics=[Topic(RAW_TOPIC, timedelta(days=1))]
     ) as broker:
         await broker.ensure_topics()
-    ours = await stage.service("bench_workers", "consumer")
     raw = await stage.peer("bare_consumer", "bench_raw", KAFKA=kafka.bootstrap, TOPIC=RAW_TOPIC)
+    ours = await stage.service("bench_workers", "consumer")
+    raw.settle()
     sides = {
         "ours": Applier(ours.database, ours.pid_of("consumer"), topics.WEBHOOKS, sealed=True),
         "raw": Applier(raw.database, raw.pid, RAW_TOPIC, sealed=False),

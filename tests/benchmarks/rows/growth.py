@@ -78,7 +78,7 @@ class _Work:
             return empty_outbox(self._stage, carrier, first, count)
 
         for side in self._sides.values():
-            await self._stage.service(side.database, "relay")
+            await self._stage.service(side.database, "relay", "api")
         section = Section("g relay", f"messages to Kafka {self._title}", "events/s")
         section = await self._turns(section, lambda: self._stage.take(count), run)
         for side in self._sides.values():

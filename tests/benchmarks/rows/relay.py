@@ -22,8 +22,9 @@ class Carrier:
 
 async def measure(stage: Stage, size: Size) -> list[Section]:
     """Compare with a raw loop of asyncmy and aiokafka."""
-    ours = await stage.service("bench_workers", "relay")
     raw = await stage.peer("bare_relay", "bench_raw", KAFKA=stage.kafka.bootstrap)
+    ours = await stage.service("bench_workers", "relay")
+    raw.settle()
     sides = {
         "ours": Carrier(ours.database, ours.pid_of("relay")),
         "raw": Carrier(raw.database, raw.pid),
