@@ -17,6 +17,7 @@ import uvloop
 
 from deploy.stack.errors import Unavailable
 from tests.benchmarks import chart, machine, report
+from tests.benchmarks.load import LoadFailed
 from tests.benchmarks.rows import (
     consumer,
     contract,
@@ -31,7 +32,7 @@ from tests.benchmarks.rows import (
 )
 from tests.benchmarks.samples import Section
 from tests.benchmarks.size import Size
-from tests.benchmarks.stage import Stage
+from tests.benchmarks.stage import Stage, WrongRows
 
 Row = Callable[[Stage, Size], Awaitable[list[Section]]]
 ROWS: dict[str, Row] = {
@@ -49,6 +50,8 @@ ROWS: dict[str, Row] = {
 }
 RESULTS = Path("var/bench")
 WRONG, USAGE = 1, 2
+FAILURES = (LoadFailed, WrongRows, TimeoutError, AssertionError, OSError)
+"""What ends a row and not the run: the other rows still tell something."""
 
 
 def main() -> int:
@@ -59,6 +62,7 @@ def main() -> int:
     if unknown:
         print(f"bench: no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
         return USAGE
+    names.sort(key=list(ROWS).index)
     os.sched_setaffinity(0, machine.NEIGHBOURS)
     gc.freeze()
     with tempfile.TemporaryDirectory(prefix="payments-bench-") as folder:
@@ -67,7 +71,12 @@ def main() -> int:
     if size.is_quick:
         print("\nbench: a smoke run, its figures mean nothing")
     RESULTS.mkdir(parents=True, exist_ok=True)
-    about = {"about": outcome.about, "size": size, "skipped": outcome.skipped}
+    about = {
+        "about": outcome.about,
+        "size": size,
+        "skipped": outcome.skipped,
+        "failed": outcome.failed,
+    }
     report.write_json(RESULTS / "results.json", about, outcome.sections)
     (RESULTS / "chart.svg").write_text(chart.draw(outcome.sections))
     print(f"\nbench: {RESULTS}/results.json and chart.svg have it all")
@@ -81,6 +90,7 @@ class Outcome:
     about: dict[str, str] = field(default_factory=machine.description)
     sections: list[Section] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 async def run(size: Size, names: list[str], folder: Path) -> Outcome:
@@ -99,6 +109,10 @@ async def run(size: Size, names: list[str], folder: Path) -> Outcome:
                 outcome.skipped[name] = str(reason)
                 print(f"  skipped: {reason}", flush=True)
                 continue
+            except FAILURES as error:
+                outcome.failed[name] = f"{type(error).__name__}: {error}"
+                print(f"  failed: {outcome.failed[name]}", flush=True)
+                continue
             for section in measured:
                 print(report.section_text(section))
             print(f"  [{time.monotonic() - started:.0f} s]", flush=True)
@@ -108,11 +122,12 @@ async def run(size: Size, names: list[str], folder: Path) -> Outcome:
 
 
 def verdict(outcome: Outcome) -> int:
-    """Tell whether something is wrong: an alarm, or servers that are missing and must not be.
+    """Tell whether something is wrong: answers, rows, an alarm, servers that must not be missing.
 
     Targets that are not reached are told and no failure: a machine under load would decide.
     """
     faults = [f"{section.name}: {section.alarm}" for section in outcome.sections if section.alarm]
+    faults += [f"{name}: {error}" for name, error in outcome.failed.items()]
     if os.environ.get("REQUIRE_STACK") == "1":
         faults += [
             f"REQUIRE_STACK=1, but {name}: {reason}" for name, reason in outcome.skipped.items()

@@ -13,6 +13,7 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 SECONDS_MAX = 300.0
 HEAD_END = b"\r\n\r\n"
@@ -29,6 +30,7 @@ class Load:
 
     seconds: float
     times: Sequence[float]
+    refused: int = 0  # with 503, which only an open loop takes for an answer; in no time
 
 
 OnAnswer = Callable[["Connection", int, bytes], None]
@@ -86,17 +88,23 @@ def parse(received: bytes) -> tuple[int, bytes] | None:
 class _Watch:
     """Collects answers until all are there."""
 
-    def __init__(self, count: int, expected: int) -> None:
+    def __init__(self, count: int, expected: int, *, may_refuse: bool = False) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.times = array("d")
+        self.refused = 0
+        self._may_refuse = may_refuse
         self._left = count
         self._expected = expected
 
-    def note(self, connection: Connection, status: int, body: bytes) -> float:
-        """Take an answer down; return when it came."""
-        now = time.perf_counter()
-        self.times.append(now - connection.since)
-        if status != self._expected:
+    def note(self, connection: Connection, status: int, body: bytes) -> float | None:
+        """Take an answer down; return when it came, or None if it was a refusal."""
+        now: float | None = time.perf_counter()
+        if status == self._expected:
+            self.times.append(now - connection.since)
+        elif status == HTTPStatus.SERVICE_UNAVAILABLE and self._may_refuse:
+            self.refused += 1
+            now = None
+        else:
             self.fail(LoadFailed(f"{status} instead of {self._expected}: {body[:300]!r}"))
         self._left -= 1
         if self._left == 0 and not self.done.done():
@@ -157,18 +165,20 @@ async def open_loop(
     Args:
         port: Of the server on this machine.
         schedule: When to send what.
-        expected: The status of every answer.
+        expected: The status of every answer. A server that is asked for more than it can do may
+            refuse with 503; that is counted apart.
         connections: How many to open beforehand.
         on_acknowledged: Told the number of a request and when it was answered (`perf_counter`).
 
     Raises:
         LoadFailed: An answer has another status than the expected one.
     """
-    watch = _Watch(len(schedule), expected)
+    watch = _Watch(len(schedule), expected, may_refuse=True)
 
     def on_answer(connection: Connection, status: int, body: bytes) -> None:
         at = watch.note(connection, status, body)
-        on_acknowledged(connection.number, at)
+        if at is not None:
+            on_acknowledged(connection.number, at)
         idle.append(connection)
 
     idle = [await _connect(port, on_answer, watch) for _ in range(connections)]
@@ -187,7 +197,7 @@ async def open_loop(
             sending.create_task(send(number, request, started + after))
     try:
         await asyncio.wait_for(watch.done, SECONDS_MAX)
-        return Load(time.perf_counter() - started, watch.times)
+        return Load(time.perf_counter() - started, watch.times, watch.refused)
     finally:
         for connection in everybody:
             connection.close()

@@ -109,6 +109,16 @@ async def test_an_open_loop_counts_from_when_a_request_should_have_left():
     assert load.times[0] >= late_seconds
 
 
+async def test_an_open_loop_counts_refusals_apart_and_nothing_else_that_was_not_expected():
+    async with serving(Server(status=503)) as server:
+        load = await open_loop(server.port, [(0.0, REQUEST)] * 3, expected=200)
+    async with serving(Server(status=500)) as server:
+        with pytest.raises(LoadFailed, match="500 instead of 200"):
+            await open_loop(server.port, [(0.0, REQUEST)], expected=200)
+
+    assert (load.refused, list(load.times)) == (3, [])
+
+
 async def test_an_open_loop_tells_which_request_was_answered():
     answered: list[int] = []
     async with serving(Server()) as server:

@@ -96,6 +96,10 @@ def test_an_alarm_fails_the_run():
     assert verdict(Outcome(about={}, sections=[Section("row", "a row", alarm="slow")])) == 1
 
 
+def test_a_row_that_failed_fails_the_run():
+    assert verdict(Outcome(about={}, failed={"webhook": "WrongRows: 9 instead of 10"})) == 1
+
+
 @pytest.mark.parametrize(("required", "code"), [("1", 1), ("", 0)])
 def test_a_row_without_its_servers_fails_only_where_they_are_required(monkeypatch, required, code):
     monkeypatch.setenv("REQUIRE_STACK", required)

@@ -7,7 +7,7 @@ count from the time at which they should have left, so a stall is seen by all wh
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from payment_service.messaging import topics
 from tests.benchmarks import machine, messages, seeds
-from tests.benchmarks.load import open_loop
+from tests.benchmarks.load import LoadFailed, open_loop
 from tests.benchmarks.rounds import tell
 from tests.benchmarks.samples import Finding, Sample, Section, percentile
 from tests.benchmarks.size import Size
@@ -62,6 +62,8 @@ async def measure(stage: Stage, size: Size) -> list[Section]:
         for what in ("acknowledged", "readable")
         for finding in _findings(what, [round_spans[what] for round_spans in spans])
     ]
+    refused = [round_spans["refused"][0] for round_spans in spans]
+    steady.findings.append(Finding(what="refused with 503", values=refused, unit="%"))
     steady.notes = ["processes on all processors; sides tell only what each uses for a webhook"]
     idle = Section("idle", f"webhook to Kafka, {size.idle_webhooks} webhooks, one at a time")
     waits = idle_spans["readable"]
@@ -121,7 +123,9 @@ class _Journey:
             expected=HTTPStatus.OK,
             on_acknowledged=lambda number, at: acknowledged.update({first + number: at}),
         )
-        arrived = await self._arrivals(range(first, first + count))
+        if not acknowledged:
+            raise LoadFailed("every webhook was refused")
+        arrived = await self._arrivals(acknowledged)
         if section is not None:
             used = self._used()
             for role in ROLES:
@@ -129,9 +133,10 @@ class _Journey:
                 section.sides[role].append(Sample(rate=count / load.seconds, cpu_us=cpu_us))
         spans = [arrived[number] - at for number, at in acknowledged.items()]
         tell(f"{count} webhooks: readable after {percentile(spans, 0.5) * 1e3:.0f} ms (p50)")
-        return {"acknowledged": list(load.times), "readable": spans}
+        refused = [load.refused / count * 100]
+        return {"acknowledged": list(load.times), "readable": spans, "refused": refused}
 
-    async def _arrivals(self, numbers: range) -> dict[int, float]:
+    async def _arrivals(self, numbers: Collection[int]) -> dict[int, float]:
         deadline = time.monotonic() + ARRIVE_SECONDS_MAX
         while True:
             found = {number: self._readable_at(number) for number in numbers}
