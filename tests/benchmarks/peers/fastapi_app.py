@@ -6,6 +6,7 @@ for errors and headers, sealed columns, takeover of dead requests) is left out.
 """
 
 import hashlib
+import itertools
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -40,6 +41,7 @@ from tests.benchmarks.peers.tokens import tenant_of
 
 LEASE = timedelta(seconds=30)
 PUBLIC_URL = "http://payments.example"
+ORDER_CODES = itertools.count(time.time_ns() // 1_000)  # one process: nobody else counts
 
 
 @asynccontextmanager
@@ -234,7 +236,7 @@ def new_attempt(payment: Payment, now: datetime) -> PaymentAttempt:
         id=new_id("att"),
         payment_id=payment.id,
         number=1,
-        order_code=(time.time_ns() // 1_000_000 << 12) | secrets.randbits(12),
+        order_code=next(ORDER_CODES),
         state="opening",
         transfer_text=f"PAY{secrets.token_hex(3).upper()}",
         qr_token=secrets.token_urlsafe(24),
