@@ -42,6 +42,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, on_answer: OnAnswer, on_lost: Callable[[Exception], None]) -> None:
         self.since = 0.0  # what the time of the request under way counts from
         self.number = 0  # which one that is
+        self.is_open = True
+        self._is_busy = False
         self._on_answer = on_answer
         self._on_lost = on_lost
         self._received = b""
@@ -52,6 +54,7 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes, number: int, *, since: float | None = None) -> None:
         """Send a request; its time counts from now, or from `since`."""
         self.number = number
+        self._is_busy = True
         self.since = time.perf_counter() if since is None else since
         self._transport.write(request)
 
@@ -60,14 +63,17 @@ class Connection(asyncio.Protocol):
         answer = parse(self._received)
         if answer is not None:
             self._received = b""
+            self._is_busy = False
             self._on_answer(self, *answer)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._on_lost(error or ConnectionError("the server hung up"))
+        self.is_open = False
+        if self._is_busy:  # an idle one may be closed, when it is idle for long
+            self._on_lost(error or ConnectionError("the server hung up"))
 
     def close(self) -> None:
         """Hang up."""
-        self._on_lost = lambda _error: None
+        self._is_busy = False
         self._transport.close()
 
 
@@ -186,6 +192,8 @@ async def open_loop(
     started = time.perf_counter()
 
     async def send(number: int, request: bytes, since: float) -> None:
+        while idle and not idle[-1].is_open:
+            idle.pop()
         if not idle:
             everybody.append(await _connect(port, on_answer, watch))
             idle.append(everybody[-1])

@@ -22,6 +22,7 @@ class Server:
     def __init__(self, status: int = 200, wait: Wait = at_once) -> None:
         self.answered = self.under_way = self.under_way_max = 0
         self.port = 0
+        self.doors: list[asyncio.Transport] = []
         self._status = status
         self._wait = wait
         self._tasks: set[asyncio.Task[None]] = set()
@@ -49,6 +50,7 @@ class Door(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._server.doors.append(transport)
 
     def data_received(self, data: bytes) -> None:
         assert data == REQUEST, "one request at a time"
@@ -107,6 +109,32 @@ async def test_an_open_loop_counts_from_when_a_request_should_have_left():
         load = await open_loop(server.port, [(-late_seconds, REQUEST)], expected=200)
 
     assert load.times[0] >= late_seconds
+
+
+async def test_a_connection_that_the_server_closes_while_it_is_idle_is_replaced():
+    server = Server()
+    async with serving(server):
+
+        def hang_up(number: int, _at: float) -> None:
+            if number == 0:
+                server.doors[-1].close()
+
+        schedule = [(0.0, REQUEST), (0.2, REQUEST)]
+        load = await open_loop(
+            server.port, schedule, expected=200, connections=1, on_acknowledged=hang_up
+        )
+
+    assert (len(load.times), len(server.doors)) == (2, 2)
+
+
+async def test_a_connection_that_is_lost_with_a_request_under_way_fails_the_load():
+    async def hang_up() -> None:
+        server.doors[-1].abort()
+
+    server = Server(wait=hang_up)
+    async with serving(server):
+        with pytest.raises(ConnectionError):
+            await closed_loop([server.port], [REQUEST], connections=1, expected=200)
 
 
 async def test_an_open_loop_counts_refusals_apart_and_nothing_else_that_was_not_expected():
