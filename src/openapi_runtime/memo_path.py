@@ -5,6 +5,7 @@ contract does not change while the process lives, so every answer may be kept.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,13 @@ from jsonschema_path import SchemaPath
 
 _MISSING = object()
 _REMEMBERED_MAX = 512  # per node: openapi-core also looks up what clients send, media types for one
+
+
+@dataclass(frozen=True, slots=True)
+class _Absent:
+    """What is not there, and what its KeyError says."""
+
+    arguments: tuple[Any, ...]
 
 
 class MemoPath(SchemaPath):
@@ -63,14 +71,17 @@ class MemoPath(SchemaPath):
         return bool(self._once("exists", lambda: super(MemoPath, self).exists()))
 
     def read_value(self) -> Any:
-        """Read the value; a missing one is remembered as missing."""
+        """Read the value; a missing one is remembered as missing.
+
+        Not by its exception: that would hold on to all that was at work when it was raised.
+        """
         value = self._memo.get("value", _MISSING)
         if value is _MISSING:
             try:
                 value = super().read_value()
             except KeyError as error:
-                value = error
+                value = _Absent(error.args)
             self._memo["value"] = value
-        if isinstance(value, KeyError):
-            raise value.with_traceback(None)
+        if isinstance(value, _Absent):
+            raise KeyError(*value.arguments)
         return value

@@ -24,7 +24,13 @@ def test_every_kind_of_effect_is_found_with_both_sides() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["transact(name, work)", 'effect(f"commit.{name}")', 'effect(f"{name}")', "transact()"],
+    [
+        "transact(name, work)",
+        'effect(f"commit.{name}")',
+        'effect(f"{name}")',
+        "transact()",
+        "GroupCommit(database, name, work)",
+    ],
 )
 def test_a_name_that_is_not_written_out_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str

@@ -258,7 +258,7 @@ async def test_open_exceptions_and_their_age_are_counted(desk: OddMoney) -> None
     clock, metrics = desk.service.clock, desk.service.service.metrics
 
     clock.advance(timedelta(hours=1))
-    await desk.service.service.scheduler()._count_exceptions(clock())
+    await desk.service.service.observer().run_once()
 
     def value(name: str) -> float:
         return metrics.registry.get_sample_value(f"payments_exceptions_{name}") or 0.0

@@ -107,7 +107,7 @@ def listening(harness: Harness) -> Iterator[Leaks]:
     """Listen to a service."""
     leaks = Leaks()
     harness.http.event_hooks = {"request": [leaks.note_request], "response": [leaks.note_response]}
-    provider, tracer = TracerProvider(), tracing.TRACER
+    provider, tracer = TracerProvider(shutdown_on_exit=False), tracing.TRACER
     provider.add_span_processor(SimpleSpanProcessor(leaks.spans))
     tracing.TRACER = provider.get_tracer("leaks")
     processors, records = structlog.get_config()["processors"], _Records(leaks.lines)

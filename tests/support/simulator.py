@@ -31,7 +31,7 @@ class Simulator:
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
         self.environment = {**ENVIRONMENT, "PAYOS_BASE_URL": base_url}
-        self._http = httpx.Client(base_url=f"{base_url}/_admin", timeout=10, trust_env=False)
+        self._http = httpx.Client(base_url=f"{base_url}/_admin", timeout=60, trust_env=False)
 
     def close(self) -> None:
         """Close the connection."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def create_app(
         HandlersMismatch: The handlers are not the contract's.
         UnplannedOperation: The contract cannot be compiled.
     """
-    contract = Contract.load(Path(str(files("generated.api") / "openapi.json")), contract_mode)
+    contract = _contract(contract_mode)
     hooks = _hooks(clock, metrics, public_url, on_write)
     metrics.watch_contract_checks(lambda: _verdicts(contract))
     table = routes.build_routes(
@@ -105,6 +106,12 @@ def create_app(
     app = Starlette(routes=table, exception_handlers=exception_handlers(hooks))
     app.router.redirect_slashes = False  # a redirect would leave the contract
     return app
+
+
+@cache
+def _contract(mode: Mode) -> Contract:
+    """Compile the contract: once a process, however many applications it builds."""
+    return Contract.load(Path(str(files("generated.api") / "openapi.json")), mode)
 
 
 def _verdicts(contract: Contract) -> dict[str, int]:

@@ -1,4 +1,7 @@
-"""What clients send does not pile up in memory."""
+"""What clients send does not pile up in memory, nor does what is no longer used."""
+
+import gc
+import weakref
 
 from generated.api.routes import OPERATIONS
 from openapi_runtime.exchange import Request
@@ -25,3 +28,11 @@ def test_media_types_of_clients_are_not_remembered_for_ever():
 
     content = contract._openapi.spec / "paths" / HOOKS / "post" / "requestBody" / "content"
     assert 0 < len(content._memo) < 1000
+
+
+def test_a_contract_that_is_no_longer_used_is_forgotten():
+    """What it does not find it once remembered by an exception, and so by all that was at work."""
+    contract = weakref.ref(Contract.load(CONTRACT_FILE, "compiled"))
+    gc.collect()
+
+    assert contract() is None
