@@ -1,12 +1,13 @@
 """Queries about payments, their links at the provider, receipts and exceptions.
 
-get_* raises NotFound, find_* returns None, lock_* holds the row until the transaction ends.
+get_* raises NotFound, find_* returns None, lock_* holds the row until the transaction ends. What
+every request asks is built once, at import: building costs as much as sending it.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
@@ -26,6 +27,38 @@ ATTEMPT_OPENING = "opening"  # the provider may or may not know it
 ATTEMPT_OPEN = "open"
 ATTEMPT_CLOSING = "closing"  # its QR code was lost: it is closed at the provider, never shown
 ATTEMPT_CLOSED = "closed"
+
+_LIVE_BY_ORDER = select(Payment).where(
+    Payment.tenant_id == bindparam("tenant_id"),
+    Payment.live_order_reference == bindparam("order_reference"),
+)
+_LATEST_ATTEMPT = (
+    select(PaymentAttempt)
+    .where(PaymentAttempt.payment_id == bindparam("payment_id"))
+    .order_by(PaymentAttempt.number.desc())
+    .limit(1)
+)
+_ATTEMPTS = (
+    select(PaymentAttempt)
+    .where(PaymentAttempt.payment_id.in_(bindparam("payment_ids", expanding=True)))
+    .order_by(PaymentAttempt.number)
+)
+_ATTEMPT_BY_ORDER_CODE = select(PaymentAttempt).where(
+    PaymentAttempt.order_code == bindparam("order_code")
+)
+_OPEN_EXCEPTIONS = (
+    select(MoneyException)
+    .where(
+        MoneyException.payment_id.in_(bindparam("payment_ids", expanding=True)),
+        MoneyException.resolved_at.is_(None),
+    )
+    .order_by(MoneyException.raised_at, MoneyException.id)
+)
+_RECEIPTS_OF_TRANSFER = select(Receipt).where(
+    Receipt.provider == bindparam("provider"),
+    Receipt.provider_reference == bindparam("provider_reference"),
+    Receipt.bank_reference == bindparam("bank_reference"),
+)
 
 
 async def add(session: Session, *rows: Base) -> None:
@@ -99,21 +132,13 @@ async def find_live_by_order(
     session: Session, tenant_id: str, order_reference: str
 ) -> Payment | None:
     """Find the payment that keeps an order reference in use."""
-    return await session.scalar(
-        select(Payment).where(
-            Payment.tenant_id == tenant_id, Payment.live_order_reference == order_reference
-        )
-    )
+    asked = {"tenant_id": tenant_id, "order_reference": order_reference}
+    return await session.scalar(_LIVE_BY_ORDER, asked)
 
 
 async def get_latest_attempt(session: Session, payment_id: str) -> PaymentAttempt:
     """Read the newest link of a payment; there always is one."""
-    attempt = await session.scalar(
-        select(PaymentAttempt)
-        .where(PaymentAttempt.payment_id == payment_id)
-        .order_by(PaymentAttempt.number.desc())
-        .limit(1)
-    )
+    attempt = await session.scalar(_LATEST_ATTEMPT, {"payment_id": payment_id})
     if attempt is None:
         raise NotFound("The payment has no link.")
     return attempt
@@ -123,11 +148,7 @@ async def list_latest_attempts(
     session: Session, payment_ids: Sequence[str]
 ) -> dict[str, PaymentAttempt]:
     """Read the newest link of each payment."""
-    rows = await session.scalars(
-        select(PaymentAttempt)
-        .where(PaymentAttempt.payment_id.in_(payment_ids))
-        .order_by(PaymentAttempt.number)
-    )
+    rows = await session.scalars(_ATTEMPTS, {"payment_ids": payment_ids})
     return {attempt.payment_id: attempt for attempt in rows}
 
 
@@ -145,9 +166,7 @@ async def list_replaced_order_codes(session: Session, latest: PaymentAttempt) ->
 
 async def find_attempt_by_order_code(session: Session, order_code: int) -> PaymentAttempt | None:
     """Find the link that the provider knows by our order code."""
-    return await session.scalar(
-        select(PaymentAttempt).where(PaymentAttempt.order_code == order_code)
-    )
+    return await session.scalar(_ATTEMPT_BY_ORDER_CODE, {"order_code": order_code})
 
 
 async def find_attempt_by_qr_token(session: Session, qr_token: str) -> PaymentAttempt | None:
@@ -218,24 +237,19 @@ async def list_open_exceptions(
     session: Session, payment_ids: Sequence[str]
 ) -> Sequence[MoneyException]:
     """List the open questions about some payments, oldest first."""
-    query = (
-        select(MoneyException)
-        .where(MoneyException.payment_id.in_(payment_ids), MoneyException.resolved_at.is_(None))
-        .order_by(MoneyException.raised_at, MoneyException.id)
-    )
-    return (await session.scalars(query)).all()
+    return (await session.scalars(_OPEN_EXCEPTIONS, {"payment_ids": payment_ids})).all()
 
 
 async def list_receipts_of_transfer(
     session: Session, *, provider: str, provider_reference: str, bank_reference: str
 ) -> Sequence[Receipt]:
     """List what is on record under a bank's reference for one link; one row, normally."""
-    query = select(Receipt).where(
-        Receipt.provider == provider,
-        Receipt.provider_reference == provider_reference,
-        Receipt.bank_reference == bank_reference,
-    )
-    return (await session.scalars(query)).all()
+    asked = {
+        "provider": provider,
+        "provider_reference": provider_reference,
+        "bank_reference": bank_reference,
+    }
+    return (await session.scalars(_RECEIPTS_OF_TRANSFER, asked)).all()
 
 
 async def list_receipts(session: Session, payment_id: str) -> Sequence[Receipt]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
@@ -23,6 +23,11 @@ FINAL = (APPLIED, IGNORED, REJECTED)
 
 PAYLOAD_KEPT = timedelta(days=90)
 """Payloads name the payer. Afterwards the row stays, for ever, and the payload goes."""
+
+_IDS = select(WebhookEvent.event_id, WebhookEvent.id).where(
+    WebhookEvent.provider == bindparam("provider"),
+    WebhookEvent.event_id.in_(bindparam("event_ids", expanding=True)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +79,8 @@ class NewWebhook:
 
 async def find_ids(session: Session, provider: str, event_ids: Sequence[str]) -> dict[str, str]:
     """Find webhooks that were stored before; return their ids by event."""
-    query = select(WebhookEvent.event_id, WebhookEvent.id).where(
-        WebhookEvent.provider == provider, WebhookEvent.event_id.in_(bulk.padded(event_ids))
-    )
-    return {row[0]: row[1] for row in await session.execute(query)}
+    asked = {"provider": provider, "event_ids": bulk.padded(event_ids)}
+    return {row[0]: row[1] for row in await session.execute(_IDS, asked)}
 
 
 async def add(session: Session, *new: NewWebhook) -> None:

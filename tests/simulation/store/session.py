@@ -15,6 +15,7 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.sql import visitors
 
 from payment_service.storage.models import Base
 from tests.simulation.store import statements
@@ -160,22 +161,24 @@ class SimulatedSession:
         record = self._store.tables[instance.__tablename__].records[key]
         _fill(instance, mapper, cast("Row", record.seen_by(self._tx)))
 
-    async def scalar(self, statement: Any) -> Any:
-        return (await self.execute(statement)).scalar()
+    async def scalar(self, statement: Any, values: Any = None) -> Any:
+        return (await self.execute(statement, values)).scalar()
 
-    async def scalars(self, statement: Any) -> Scalars:
-        return (await self.execute(statement)).scalars()
+    async def scalars(self, statement: Any, values: Any = None) -> Scalars:
+        return (await self.execute(statement, values)).scalars()
 
-    async def execute(self, statement: Any, rows: Any = None) -> Result:
+    async def execute(self, statement: Any, values: Any = None) -> Result:
         if self._flushes_itself:
             await self.flush()
+        if isinstance(values, dict):
+            statement = _filled_in(statement, values)
         match statement:
             case Select():
                 await self._statement(writes=statement._for_update_arg is not None)
                 return await self._select(statement)
             case Insert():
                 await self._statement(writes=True)
-                return Result([], len(await statements.insert_all(self._tx, statement, rows)))
+                return Result([], len(await statements.insert_all(self._tx, statement, values)))
             case Update():
                 await self._statement(writes=True)
                 changed = await statements.update(self._tx, statement)
@@ -324,3 +327,12 @@ def _forget_changes(instance: Any) -> None:
     state = instance_state(instance)
     state.committed_state.clear()
     state.modified = False
+
+
+def _filled_in(statement: Any, values: dict[str, Any]) -> Any:
+    """Copy a statement with values for its parameters."""
+
+    def fill_in(parameter: Any) -> None:
+        parameter.value = values.get(parameter.key, parameter.value)
+
+    return visitors.cloned_traverse(statement, {}, {"bindparam": fill_in})
