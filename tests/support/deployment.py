@@ -101,7 +101,7 @@ class Deployment:
         database_url: str,
         broker_url: str,
         simulator: Simulator,
-        launch: Launch,
+        launch: Launch = from_source,
     ) -> None:
         self._launch = launch
         self.port = free_port()
