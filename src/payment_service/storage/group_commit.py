@@ -32,7 +32,7 @@ class _Entry(Generic[Item, Outcome]):
     def __init__(self, item: Item) -> None:
         self.item = item
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.traceparent = tracing.current_traceparent()
+        self.traceparent = tracing.kept_traceparent()
 
     def tell(self, outcome: Outcome) -> None:
         if not self.outcome.done():  # whoever waited may be gone
@@ -90,9 +90,9 @@ class GroupCommit(Generic[Item, Outcome]):
 
     async def _commit(self, group: Sequence[_Entry[Item, Outcome]]) -> None:
         items = [entry.item for entry in group]
-        links = [entry.traceparent for entry in group if entry.traceparent is not None]
+        traces = [entry.traceparent for entry in group if entry.traceparent is not None]
         try:
-            with tracing.span(f"commit {self._name}", links=links):
+            with tracing.shared(f"commit {self._name}", traces):
                 outcomes = await self._database.transact(
                     self._name, lambda session: self._work(session, items)
                 )

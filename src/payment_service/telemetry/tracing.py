@@ -208,6 +208,28 @@ def current_traceparent() -> str | None:
     return headers().get("traceparent")
 
 
+def kept_traceparent() -> str | None:
+    """Return the current trace as a W3C `traceparent` if it is kept, else None."""
+    return current_traceparent() if trace.get_current_span().is_recording() else None
+
+
+@contextmanager
+def shared(name: str, traces: Sequence[str]) -> Iterator[None]:
+    """Trace a block that serves several requests: in the trace of the first, linked to the others.
+
+    Args:
+        name: As of a span.
+        traces: The `traceparent` of those that are kept; where there is none nothing is traced.
+    """
+    if not traces:
+        with suppress_instrumentation():
+            yield
+        return
+    first, *others = traces
+    with span(name, parent=first, links=others[:LINKS_MAX]):
+        yield
+
+
 def message_headers(topic: str) -> dict[str, str]:
     """Return the headers of a message that is being made, from a span of its making."""
     with span(f"create {topic}", SpanKind.PRODUCER, attributes=_messaging("create", topic)):

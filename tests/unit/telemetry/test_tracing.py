@@ -7,6 +7,7 @@ import re
 
 import pytest
 import structlog
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -88,6 +89,33 @@ def test_a_span_links_to_the_traces_that_it_serves(spans: InMemorySpanExporter):
 
 
 @pytest.mark.usefixtures("spans")
+def test_shared_work_is_in_the_first_trace_that_is_kept_and_linked_to_the_others(
+    spans: InMemorySpanExporter,
+):
+    kept = []
+    for name in ("a", "b"):
+        with tracing.span(name):
+            kept.append(tracing.kept_traceparent() or "")
+    with tracing.shared("commit", kept):
+        pass
+
+    first, second, shared = spans.get_finished_spans()
+    assert shared.context.trace_id == first.context.trace_id
+    assert shared.parent.span_id == first.context.span_id
+    assert [link.context.span_id for link in shared.links] == [second.context.span_id]
+
+
+def test_shared_work_of_traces_that_are_not_kept_makes_no_span(spans: InMemorySpanExporter):
+    not_kept = TRACEPARENT[:-2] + "00"
+    with tracing.span("process", parent=not_kept):
+        assert tracing.kept_traceparent() is None
+    with tracing.shared("commit", []):
+        assert not is_instrumentation_enabled()
+    assert is_instrumentation_enabled()
+
+    assert [span.name for span in spans.get_finished_spans() if span.name == "commit"] == []
+
+
 def test_log_lines_name_the_trace():
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
