@@ -21,10 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Link, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 QUEUE_MAX = 2048  # spans that wait for the collector; more are dropped
 BATCH_MAX = 512
@@ -41,6 +42,7 @@ _METHODS = frozenset(
 _SERVER_ERROR = 500
 
 TRACER = trace.get_tracer("payment_service")
+_PROPAGATOR = TraceContextTextMapPropagator()  # and no baggage, which strangers could fill
 
 
 def is_on(environ: Mapping[str, str] = os.environ) -> bool:
@@ -199,7 +201,7 @@ def trace_http_client(client: Any) -> None:
 def headers() -> dict[str, str]:
     """Return the current trace as headers, to travel with a message; empty when there is none."""
     carrier: dict[str, str] = {}
-    propagate.inject(carrier)
+    _PROPAGATOR.inject(carrier)
     return carrier
 
 
@@ -369,4 +371,4 @@ def current_ids() -> tuple[str, str] | None:
 def _extract(parent: Mapping[str, str] | str) -> Context:
     carrier = {"traceparent": parent} if isinstance(parent, str) else parent
     # An empty context to start from: an invalid parent must not leave us under the current span.
-    return propagate.extract(carrier, context=Context())
+    return _PROPAGATOR.extract(carrier, context=Context())
