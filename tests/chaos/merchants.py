@@ -48,7 +48,10 @@ class Merchants:
         await asyncio.gather(*self._deliveries)
 
     async def ask_again(self) -> None:
-        """Repeat every create request: each must get the very answer that it got before."""
+        """Repeat every create request: each must get the very answer that it got before.
+
+        Whoever forsook a request to cancel comes back, too.
+        """
         numbers = iter(range(self.started))
 
         async def worker() -> None:
@@ -56,7 +59,10 @@ class Merchants:
                 key, request = _key(story := tell(self._size, number)), _request(story)
                 response = await self._client.ask("POST", "/v1/payments", request, key=key)
                 if response.status_code == 201:
-                    self._client.answers.payments[key] = response.json()["payment_id"]
+                    payment = response.json()
+                    self._client.answers.payments[key] = payment["payment_id"]
+                    if story.kind == "forsaken":
+                        await self._cancel(story, payment)
 
         self._client.extend()
         await self._work(worker)
@@ -91,6 +97,10 @@ class Merchants:
                 await self._pay(payment, story.transfers)
             case "canceled":
                 await self._cancel(story, payment)
+            case "forsaken":
+                await self._client.ask_and_leave(
+                    **_cancellation(story, payment), seconds=story.patience_seconds
+                )
             case "raced":
                 await asyncio.gather(
                     self._cancel(story, payment), self._pay(payment, story.transfers)
@@ -125,9 +135,7 @@ class Merchants:
         return payment
 
     async def _cancel(self, story: Story, payment: dict[str, Any]) -> None:
-        path = f"/v1/payments/{payment['payment_id']}/cancel"
-        body = {"reason": "changed my mind"}
-        await self._client.ask("POST", path, body, key=f"{_key(story)}-cancel")
+        await self._client.ask("POST", **_cancellation(story, payment))
 
     async def _pay(self, payment: dict[str, Any], transfers: tuple[Transfer, ...]) -> None:
         code = payment["provider_reference"]
@@ -238,6 +246,14 @@ class Merchants:
 
     async def _clock_reaches(self, text: str) -> None:
         await asyncio.sleep(self._clock.real_seconds_until(datetime.fromisoformat(text)))
+
+
+def _cancellation(story: Story, payment: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "path": f"/v1/payments/{payment['payment_id']}/cancel",
+        "body": {"reason": "changed my mind"},
+        "key": f"{_key(story)}-cancel",
+    }
 
 
 def _key(story: Story) -> str:

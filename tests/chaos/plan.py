@@ -29,6 +29,7 @@ KINDS = {
     "never": 6,
     "abandoned": 8,  # whoever asks hangs up, and does not come back before the end
     "canceled": 12,
+    "forsaken": 8,  # whoever cancels hangs up, and does not come back before the end
     "raced": 6,  # canceled while somebody pays
     "refused": 6,  # the provider takes no such amount
 }
@@ -149,7 +150,7 @@ def tell(size: Size, number: int) -> Story:
     chance = size.random(f"story/{number}")
     kind = _choose(chance, KINDS)
     amount = chance.randrange(AMOUNT_MIN, AMOUNT_MAX // 10)
-    waits = kind in {"under", "late", "never", "abandoned"}
+    waits = kind in {"under", "late", "never", "abandoned", "forsaken"}
     return Story(
         number=number,
         kind=kind,
