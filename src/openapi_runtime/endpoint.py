@@ -28,7 +28,7 @@ __all__ = ["Endpoint", "Hooks", "render_problem", "request_id_of"]
 log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _QUERY_BYTES_MAX = 8 * 1024
-RETRY_AFTER = "1"  # seconds, for a request that is turned away
+_RETRY_AFTER = "1"  # seconds, for a request that is turned away
 Handler = Callable[..., Awaitable[Any]]
 
 
@@ -113,9 +113,7 @@ class Endpoint:
         return Problem(self._kinds["INTERNAL_ERROR"])
 
     async def _run(self, context: Context, request: Request, receive: Any) -> Any:
-        # Only what is all there counts: a client that sends slowly takes nobody's place.
-        if self._in_progress >= self._hooks.in_progress_max:
-            raise Problem(self._kinds["OVERLOADED"], headers={"retry-after": RETRY_AFTER})
+        self._refuse_overload()  # at once, before anything is read
         await self._authenticate(context)
         if self._operation.idempotent and context.headers.is_repeated("idempotency-key"):
             raise Problem(self._kinds["IDEMPOTENCY_KEY_INVALID"], "It was sent more than once.")
@@ -129,11 +127,20 @@ class Endpoint:
                 kinds=self._kinds,
             )
         arguments = self._validated_arguments(context, request)
+        self._refuse_overload()  # again: others have come in while the body came
         self._in_progress += 1
         try:
             return await self._handler(context, **arguments)
         finally:
             self._in_progress -= 1
+
+    def _refuse_overload(self) -> None:
+        """Turn a request away when enough are with their handlers.
+
+        One whose body is still coming does not count: who sends slowly takes nobody's place.
+        """
+        if self._in_progress >= self._hooks.in_progress_max:
+            raise Problem(self._kinds["OVERLOADED"], headers={"retry-after": _RETRY_AFTER})
 
     async def _authenticate(self, context: Context) -> None:
         for scheme, scopes in self._operation.security:

@@ -27,6 +27,6 @@ async def insert_all(session: Session, model: type[Any], rows: Sequence[Mapping[
 
 
 def padded(values: Sequence[T]) -> Sequence[T]:
-    """Fill values up to a power of two with the last one, which changes nothing for `IN`."""
+    """Fill one value or more up to a power of two with the last: that changes nothing for `IN`."""
     size = 1 << (len(values) - 1).bit_length()
     return [*values, *[values[-1]] * (size - len(values))]

@@ -91,11 +91,15 @@ class GroupCommit(Generic[Item, Outcome]):
     async def _commit(self, group: Sequence[_Entry[Item, Outcome]]) -> None:
         items = [entry.item for entry in group]
         traces = [entry.traceparent for entry in group if entry.traceparent is not None]
+
+        async def work(session: Session) -> Sequence[Outcome]:
+            outcomes = await self._work(session, items)
+            assert len(outcomes) == len(items), "an outcome for each item, or someone waits forever"
+            return outcomes
+
         try:
             with tracing.shared(f"commit {self._name}", traces):
-                outcomes = await self._database.transact(
-                    self._name, lambda session: self._work(session, items)
-                )
+                outcomes = await self._database.transact(self._name, work)
         except StorageUnavailable as error:
             _fail(group, error)
         except Exception as error:  # noqa: BLE001  # handed to whoever waits

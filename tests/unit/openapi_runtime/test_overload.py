@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.contract.stub_service import (
@@ -14,8 +15,10 @@ from tests.contract.stub_service import (
     WRITE,
     Payments,
     Stub,
+    Webhooks,
     call,
     make_app,
+    make_scope,
 )
 
 GET = ("GET", f"/v1/payments/{PAYMENT_ID}", CREDENTIALS)
@@ -89,3 +92,37 @@ async def test_who_sends_slowly_takes_no_place(stub: Stub) -> None:
     assert (await call(app, "POST", "/v1/webhooks/payos", JSON, HOOK)).status == 200
     body.set()
     await sending
+
+
+async def test_bodies_that_come_all_at_once_do_not_pass_the_bound(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, body, entered, statuses = asyncio.Event(), asyncio.Event(), 0, []
+    answer = Webhooks.receive_payos_webhook
+
+    async def wait(self: Webhooks, context: Any, /, *, body: Any) -> Any:
+        nonlocal entered
+        entered += 1
+        await gate.wait()
+        return await answer(self, context, body=body)
+
+    async def receive() -> Any:
+        await body.wait()
+        return {"type": "http.request", "body": msgspec.json.encode(HOOK), "more_body": False}
+
+    async def send(message: Any) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    monkeypatch.setattr(Webhooks, "receive_payos_webhook", wait)
+    app = make_app(stub, in_progress_max=MAX)
+    scopes = [make_scope("POST", "/v1/webhooks/payos", JSON) for _ in range(2 * MAX)]
+    sending = [asyncio.create_task(app(scope, receive, send)) for scope in scopes]
+    await asyncio.sleep(0)  # each was let in, for nobody is with the handler yet
+    body.set()
+    for _ in range(10):  # turns of the loop: whoever comes to the handler waits there
+        await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*sending)
+
+    assert entered == MAX
+    assert sorted(statuses) == [200] * MAX + [503] * MAX
