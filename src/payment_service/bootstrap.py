@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 import signal
@@ -317,6 +318,7 @@ async def run(
     serving = [asyncio.create_task(server.run_until_exit()) for server in [*fronts, ops]]
     working = [asyncio.create_task(work) for work in _work(service, workers, roles)]
     stopping = asyncio.create_task(stop.wait())
+    spare_what_stays()
     log.info("process.started", roles=sorted(roles), version=VERSION)
     try:
         await asyncio.wait([stopping, *serving, *working], return_when=asyncio.FIRST_COMPLETED)
@@ -327,6 +329,16 @@ async def run(
     for task in [*serving, *working]:
         if task.done() and not task.cancelled() and task.exception() is not None:
             raise cast("BaseException", task.exception())
+
+
+def spare_what_stays() -> None:
+    """Tell the garbage collector to look no more at what was built at the start.
+
+    It stays as long as the process, and half a million objects of it were looked through anew with
+    every full collection: a quarter of a webhook's time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _work(service: Service, workers: Workers, roles: frozenset[Role]) -> list[Any]:

@@ -47,7 +47,7 @@ async def test_create(service: Harness) -> None:
 async def test_get(service: Harness) -> None:
     payment = await service.create()
 
-    assert await cost(lambda: service.get(payment["payment_id"])) == (3, 0)
+    assert await cost(lambda: service.get(payment["payment_id"])) == (1, 0)
 
 
 async def test_list(service: Harness) -> None:

@@ -3,8 +3,11 @@
 Source: RFC 7519, RFC 8725 (fixed algorithms, required claims), RFC 6750 (scope as a list of words).
 """
 
+import hashlib
 import math
 import re
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +25,7 @@ LEEWAY = timedelta(seconds=30)
 CLAIM_LENGTH_MAX = 64
 TOKEN_LENGTH_MAX = 8192
 RETRY_AFTER_SECONDS = 5
+VERIFIED_MAX = 4096  # tokens that are remembered
 _COMPACT = re.compile(r"(?:[A-Za-z0-9_-]+\.){2}[A-Za-z0-9_-]+")  # RFC 7515, without padding
 _REQUIRED = ("exp", "iat", "iss", "aud", "sub", "tenant_id")
 _TYPES = frozenset({None, "jwt", "at+jwt", "application/at+jwt"})
@@ -42,8 +46,21 @@ class InvalidToken(Exception):
     """The token is not valid; why is not for the caller to know."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What a token was found to say."""
+
+    principal: Principal
+    key_name: str | None
+    key: Key
+    until: float  # Unix time
+
+
 class TokenVerifier:
     """Checks tokens against a shared secret or the keys at a JWKS address.
+
+    A token that was found valid is remembered by its digest, so that only its first request pays
+    for the signature. It is checked anew when its key has been read anew or withdrawn.
 
     Args:
         keys: The shared secret, or where public keys are found.
@@ -59,6 +76,8 @@ class TokenVerifier:
         self._issuer = issuer
         self._audience = audience
         self._lifetime_max = lifetime_max
+        self._secret = Key(keys, ("HS256",)) if isinstance(keys, str) else None
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def verify(self, token: str) -> Principal:
         """Check a token.
@@ -67,11 +86,25 @@ class TokenVerifier:
             InvalidToken: See there.
             KeysUnavailable: Nothing can be checked now.
         """
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._verified.get(digest)
+        if known is None or not await self._still_holds(known):
+            known = await self._check(token)
+            self._verified[digest] = known
+            if len(self._verified) > VERIFIED_MAX:
+                self._verified.popitem(last=False)
+        self._verified.move_to_end(digest)
+        return known.principal
+
+    async def _still_holds(self, known: _Verified) -> bool:
+        return time.time() < known.until and await self._find_key(known.key_name) is known.key
+
+    async def _check(self, token: str) -> _Verified:
         if not _COMPACT.fullmatch(token):
             raise InvalidToken("not a token")
         try:
-            header = jwt.get_unverified_header(token)
-            key = await self._find_key(header)
+            key_name = _key_name(jwt.get_unverified_header(token))
+            key = await self._find_key(key_name)
             claims = jwt.decode(
                 token,
                 key.key,
@@ -82,23 +115,22 @@ class TokenVerifier:
                 options={"require": list(_REQUIRED)},
             )
             self._check_lifetime(claims)
-            return Principal(
+            principal = Principal(
                 tenant_id=_name(claims, "tenant_id"),
                 user_id=_name(claims, "sub"),
                 scopes=_scopes(claims),
             )
+            until = int(claims["exp"]) + LEEWAY.total_seconds()
+            return _Verified(principal, key_name, key, until)
         except _HOSTILE as error:
             raise InvalidToken from error
 
-    async def _find_key(self, header: dict[str, Any]) -> Key:
-        """Choose the key, and with it the algorithm: the token has no say in that."""
-        kind = header.get("typ")
-        if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
-            raise InvalidToken("typ")
-        if isinstance(self._keys, str):
-            return Key(self._keys, ("HS256",))
-        name = header.get("kid")
-        key = await self._keys.find(name if isinstance(name, str) else None)
+    async def _find_key(self, name: str | None) -> Key:
+        """Find the key, and with it the algorithm: the token has no say in that."""
+        if self._secret is not None:
+            return self._secret
+        assert isinstance(self._keys, KeySet)
+        key = await self._keys.find(name)
         if key is None:
             raise InvalidToken("kid")
         return key
@@ -110,6 +142,13 @@ class TokenVerifier:
             raise InvalidToken("not a time")
         if claims["exp"] - claims["iat"] > self._lifetime_max.total_seconds():
             raise InvalidToken("good for too long")
+
+
+def _key_name(header: dict[str, Any]) -> str | None:
+    kind, name = header.get("typ"), header.get("kid")
+    if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
+        raise InvalidToken("typ")
+    return name if isinstance(name, str) else None
 
 
 def _is_number(value: Any) -> bool:

@@ -97,9 +97,7 @@ class PaymentHandlers:
         tenant_id = principal_of(context).tenant_id
 
         async def read(session: Session) -> contract.Payment:
-            payment = await payments.get_payment(session, tenant_id, payment_id)
-            attempt = await payments.get_latest_attempt(session, payment_id)
-            exceptions = await payments.list_open_exceptions(session, [payment_id])
+            payment, attempt, exceptions = await payments.get_shown(session, tenant_id, payment_id)
             return views.payment_view(
                 payment, attempt, exceptions, public_url=self._public_url, now=self._clock()
             )

@@ -5,6 +5,7 @@ addresses are those of our own proxies: the first other one is the source.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from openapi_runtime.operations import Context
@@ -13,6 +14,8 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 _V6_SITE_BITS = 64  # what one subscriber has to himself
 _UNKNOWN = ip_address(0)  # of a connection without an address
+_ADDRESS_LENGTH_MAX = 64  # characters; the longest are 45, and have a zone
+_REMEMBERED_MAX = 1024
 
 
 class Sources:
@@ -47,6 +50,7 @@ def is_within(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
 
 
+@lru_cache(maxsize=_REMEMBERED_MAX)
 def site_of(address: Address) -> str:
     """Name what one sender has to himself: an IPv4 address, or a /64 of IPv6."""
     if isinstance(address, IPv4Address):
@@ -55,6 +59,11 @@ def site_of(address: Address) -> str:
 
 
 def _read(text: str) -> Address | None:
+    return _read_short(text) if len(text) <= _ADDRESS_LENGTH_MAX else None
+
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _read_short(text: str) -> Address | None:
     try:
         address = ip_address(text)
     except ValueError:

@@ -5,6 +5,8 @@ import secrets
 from datetime import UTC, datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # 10 bits each
+_PAIR_SHIFTS = range(120, -1, -10)
 _ORDER_CODE_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _ORDER_CODE_RANDOM_BITS = 12
 _ID = re.compile(rf"[a-z]{{3}}_[{_ALPHABET}]{{26}}")
@@ -16,7 +18,7 @@ def new_id(prefix: str, at: datetime) -> str:
     """Make `<prefix>_` and 26 characters: 48 bits of milliseconds, 80 random bits (as a ULID)."""
     milliseconds = int(at.timestamp() * 1000)
     number = (milliseconds << 80) | secrets.randbits(80)
-    return f"{prefix}_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return f"{prefix}_" + "".join([_PAIRS[(number >> shift) & 1023] for shift in _PAIR_SHIFTS])
 
 
 def is_id(text: str) -> bool:

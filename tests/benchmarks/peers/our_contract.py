@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from openapi_runtime.http_guard import Refusals, guarded
-from payment_service.bootstrap import Listener, _server
+from payment_service.bootstrap import Listener, _server, spare_what_stays
 from tests.contract.stub_service import Stub, make_app, make_hooks
 
 
@@ -30,6 +30,7 @@ def main() -> None:
         on_refusal=lambda _kind: None,
     )
     listener = Listener(app, "127.0.0.1", int(os.environ["PORT"]))
+    spare_what_stays()
     uvloop.run(_server(listener, guarded(refusals)).run_until_exit())
 
 

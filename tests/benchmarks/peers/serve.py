@@ -1,5 +1,6 @@
 """How a peer is served: as uvicorn's documentation says for production, without an access log."""
 
+import gc
 import os
 from typing import Any
 
@@ -8,6 +9,8 @@ import uvicorn
 
 def serve(app: Any) -> None:
     """Serve on the port of the environment until told to end."""
+    gc.collect()
+    gc.freeze()  # as the service does
     uvicorn.run(
         app,
         host="127.0.0.1",

@@ -10,6 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from payment_service.api import auth
 from payment_service.api.auth import InvalidToken, TokenVerifier
 from payment_service.api.keys import KeySet, KeysUnavailable, parse, reader_of
 from payment_service.domain.clock import OffsetClock
@@ -197,19 +198,48 @@ async def test_known_keys_serve_through_an_outage_for_a_bounded_time(
         await checked.verify(provider.token())
 
 
-async def test_a_withdrawn_key_is_no_longer_taken(provider: IdentityProvider) -> None:
+@pytest.mark.parametrize("name", ["key-2", "key-1"])
+async def test_a_withdrawn_key_is_no_longer_taken(name: str, provider: IdentityProvider) -> None:
     clock = OffsetClock()
     keys = key_set(provider, clock)
+    checked = verifier(keys)
     old = provider.token()
-    await verifier(keys).verify(old)
-    provider.keys = [SigningKey("key-2")]
+    await checked.verify(old)
+    provider.keys = [SigningKey(name)]
     clock.advance(timedelta(minutes=6))
-    await verifier(keys).verify(provider.token())
+    await keys.find("a name that is not known has them read anew")
+    await checked.verify(provider.token())
 
     with pytest.raises(InvalidToken):
-        await verifier(keys).verify(old)
+        await checked.verify(old)
 
     provider.keys = [SigningKey("key-1")]
+
+
+async def test_a_token_is_decoded_once_and_again_when_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoded: list[str] = []
+    decode = jwt.decode
+
+    def counting(token: str, *arguments: Any, **options: Any) -> Any:
+        decoded.append(token)
+        return decode(token, *arguments, **options)
+
+    monkeypatch.setattr(auth.jwt, "decode", counting)
+    mine, end = verifier(SECRET), claims()["exp"]
+    header = {"alg": "HS256", "typ": "JWT"}
+    token, other = (
+        handmade(header, claims(sub=user, exp=end), SECRET.encode()) for user in ("one", "two")
+    )
+
+    principals = [await mine.verify(each) for each in (token, other, token)]
+    assert [principal.user_id for principal in principals] == ["one", "two", "one"]
+    assert decoded == [token, other]
+
+    monkeypatch.setattr(auth.time, "time", lambda: end + auth.LEEWAY.total_seconds())
+    await mine.verify(token)
+    assert decoded == [token, other, token]
 
 
 @pytest.mark.parametrize("status", [301, 302, 404, 500])

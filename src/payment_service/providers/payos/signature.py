@@ -5,7 +5,6 @@ disagree, docs/decisions/0010 says what we do. Source: official SDKs payos 1.1.0
 @payos/node 2.0.5 (npm), measured 2026-11.
 """
 
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping
@@ -28,8 +27,8 @@ def sign_data(data: Mapping[str, Any], key: str) -> str:
 
 def sign_payout(body: Mapping[str, Any], key: str) -> str:
     """Sign a payout request or the `data` of a payout response: sorted and percent-encoded."""
-    members = sorted(body.items(), key=lambda member: _utf16(member[0]))
-    return _hmac("&".join(f"{_encode(k)}={_encode(_deep_text(v))}" for k, v in members), key)
+    members = [f"{_encode(name)}={_encode(_deep_text(body[name]))}" for name in _sorted_names(body)]
+    return _hmac("&".join(members), key)
 
 
 def matches(expected: str, given: object) -> bool:
@@ -59,17 +58,18 @@ def _has_separator(text: str) -> bool:
 
 def canonical_data(data: Mapping[str, Any]) -> str:
     """Write `data` as the text that is signed."""
-    members = sorted(data.items(), key=lambda member: _utf16(member[0]))
-    return "&".join(f"{name}={_text(value)}" for name, value in members)
+    return "&".join([f"{name}={_text(data[name])}" for name in _sorted_names(data)])
 
 
 def _hmac(message: str, key: str) -> str:
-    digest = hmac.new(key.encode(), message.encode("utf-8", "surrogatepass"), hashlib.sha256)
-    return digest.hexdigest()
+    return hmac.digest(key.encode(), message.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
-def _utf16(name: str) -> bytes:
-    return name.encode("utf-16-be", "surrogatepass")  # JavaScript sorts by UTF-16 code unit
+def _sorted_names(members: Mapping[str, Any]) -> list[str]:
+    """Sort as JavaScript does: by UTF-16 code unit, which for ASCII is how Python does."""
+    if "".join(members).isascii():
+        return sorted(members)
+    return sorted(members, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
 
 
 def _text(value: Any) -> str:
@@ -101,13 +101,12 @@ def _scalar(value: Any) -> str:
 def _sorted_once(element: Any) -> Any:
     if not isinstance(element, dict):
         return element
-    return dict(sorted(element.items(), key=lambda member: _utf16(member[0])))
+    return {name: element[name] for name in _sorted_names(element)}
 
 
 def _sorted_deep(value: Any) -> Any:
     if isinstance(value, dict):
-        members = sorted(value.items(), key=lambda member: _utf16(member[0]))
-        return {name: _sorted_deep(member) for name, member in members}
+        return {name: _sorted_deep(value[name]) for name in _sorted_names(value)}
     if isinstance(value, list):
         return [_sorted_deep(member) for member in value]
     return value
