@@ -193,8 +193,10 @@ class Database:
                     raise
                 if not again or attempt == TRIES_MAX:
                     raise StorageUnavailable("The database does not answer.") from error
-            # Full jitter, so that two units which collided do not collide again.
-            await asyncio.sleep(random.uniform(0, RETRY_DELAY_SECONDS * 2**attempt))  # noqa: S311
+            # At once at first: what was in the way is done. Then with full jitter, so that two
+            # units which collided do not collide again.
+            delay_max = RETRY_DELAY_SECONDS * (2**attempt - 2)
+            await asyncio.sleep(random.uniform(0, delay_max))  # noqa: S311
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _shielded(self, unit: Awaitable[T]) -> T:

@@ -12,9 +12,10 @@ import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Update, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, Update, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
@@ -25,6 +26,7 @@ from payment_service.domain.idempotency import (
     IdempotentRequest,
     StoredResponse,
 )
+from payment_service.storage import bulk
 from payment_service.storage.database import Repeat, Session, tell
 from payment_service.storage.faults import is_duplicate
 from payment_service.storage.models import IdempotencyKey
@@ -34,6 +36,8 @@ DONE = "done"
 RETRY_AFTER_SECONDS = 1
 CHECK_INTERVALS = tuple(timedelta(seconds=n) for n in (1, 2, 5, 15, 60, 300))
 """When an abandoned claim is taken up again, by how many owners it has had."""
+
+_TABLE = cast("Table", IdempotencyKey.__table__)
 
 Hold = Callable[[Session, str], Awaitable[object]]
 """Locks the row of an id."""
@@ -62,17 +66,20 @@ async def claim(
     resource_id: str,
     now: datetime,
     hold: Hold | None = None,
+    look: bool = True,
 ) -> Claim | StoredResponse:
     """Claim the key for `resource_id`, or return the answer that it already has.
 
     A request that died is taken over: the claim then names its resource, and `is_new` is false.
-    `hold` locks that resource, where the caller could not: everybody locks keys last.
+    `hold` locks that resource, where the caller could not: everybody locks keys last. Without
+    `look` the key is taken for a new one.
 
     Raises:
+        Repeat: It was not new.
         IdempotencyKeyReused: The key was used for a different request.
         IdempotencyInProgress: The first request still works.
     """
-    known = await session.get(IdempotencyKey, (request.tenant_id, request.key))
+    known = await session.get(IdempotencyKey, (request.tenant_id, request.key)) if look else None
     if known is None:
         tell(session, KeyUsed("executed"))
         return await _insert(session, request, resource_id=resource_id, now=now)
@@ -151,7 +158,7 @@ async def _insert(
         "next_check_at": now + LEASE,
     }
     try:
-        await session.execute(insert(IdempotencyKey).values(row))
+        await bulk.insert_all(session, IdempotencyKey, [row])
     except IntegrityError as error:
         if is_duplicate(error):
             raise Repeat from error  # a twin was faster: look again
@@ -204,7 +211,8 @@ async def release(session: Session, held: Claim, *, now: datetime) -> None:
     When none comes the scheduler does, after a while that grows with the number of tries.
     """
     patience = CHECK_INTERVALS[min(held.fence, len(CHECK_INTERVALS)) - 1]
-    await session.execute(_owned(held).values(lease_until=now, next_check_at=now + patience))
+    lease = {"lease_until": now, "next_check_at": now + patience}
+    await session.execute(_changing(*lease), {**_owner(held), **lease})
 
 
 async def purge(session: Session, *, now: datetime, limit: int) -> int:
@@ -229,15 +237,29 @@ def _lease(now: datetime) -> dict[str, Any]:
 
 
 async def _write(session: Session, held: Claim, **values: Any) -> None:
-    written = await session.execute(_owned(held).values(**values))
+    written = await session.execute(_changing(*values), {**_owner(held), **values})
     if written.rowcount != 1:  # type: ignore[attr-defined]  # a CursorResult, which has it
         raise IdempotencyInProgress(RETRY_AFTER_SECONDS)
 
 
-def _owned(held: Claim) -> Update:
-    return update(IdempotencyKey).where(
-        IdempotencyKey.tenant_id == held.tenant_id,
-        IdempotencyKey.key == held.key,
-        IdempotencyKey.fence == held.fence,
-        IdempotencyKey.state == IN_PROGRESS,
+@cache
+def _changing(*columns: str) -> Update:
+    """Build the statement by which an owner changes some columns, if it still is the owner."""
+    return (
+        update(_TABLE)
+        .where(
+            _TABLE.c.tenant_id == bindparam("owner_tenant_id"),
+            _TABLE.c.key == bindparam("owner_key"),
+            _TABLE.c.fence == bindparam("owner_fence"),
+            _TABLE.c.state == IN_PROGRESS,
+        )
+        .values({name: bindparam(name) for name in columns})
     )
+
+
+def _owner(held: Claim) -> dict[str, Any]:
+    return {
+        "owner_tenant_id": held.tenant_id,
+        "owner_key": held.key,
+        "owner_fence": held.fence,
+    }

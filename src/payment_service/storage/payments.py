@@ -95,6 +95,14 @@ _SHOWN = (
         ),
     )
 )
+_LOCKED_WITH_LINKS = (
+    select(Payment, PaymentAttempt)
+    .join(PaymentAttempt, PaymentAttempt.payment_id == Payment.id)
+    .where(Payment.id == bindparam("payment_id"))
+    .order_by(PaymentAttempt.number)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 _RECEIPTS_OF_TRANSFER = select(Receipt).where(
     Receipt.provider == bindparam("provider"),
     Receipt.provider_reference == bindparam("provider_reference"),
@@ -150,6 +158,15 @@ async def lock_payment(
     if payment is None or (tenant_id is not None and payment.tenant_id != tenant_id):
         raise NotFound("There is no such payment.")
     return payment
+
+
+async def lock_with_link(session: Session, payment_id: str) -> tuple[Payment, PaymentAttempt]:
+    """Hold a payment and its links; return the newest. The payment's row is locked first."""
+    rows = (await session.execute(_LOCKED_WITH_LINKS, {"payment_id": payment_id})).all()
+    if not rows:
+        raise NotFound("There is no such payment.")
+    payment, latest = rows[-1]
+    return payment, latest
 
 
 async def lock_payments(

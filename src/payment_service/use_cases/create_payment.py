@@ -108,19 +108,28 @@ async def create_payment(
         IdempotencyKeyReused, IdempotencyInProgress: See there.
     """
     await _check_ready(database, provider, command.request)
+    looks = False  # nearly every key and order is new: only who collides looks first
 
     async def reserve(session: Session) -> _Reserved | Answer:
+        nonlocal looks
+        first, looks = not looks, True
         now = clock()
         fresh = new_id("pay", now)
         claim = await idempotency.claim(
-            session, command.request, resource_id=fresh, now=now, hold=payments.lock_payment
+            session,
+            command.request,
+            resource_id=fresh,
+            now=now,
+            hold=payments.lock_payment,
+            look=not first,
         )
         if isinstance(claim, StoredResponse):
             return Answer(claim, replayed=True)
         if not claim.is_new:
             return await _load(session, claim)
         try:
-            await _check_order_reference(session, command)
+            if not first:
+                await _check_order_reference(session, command)
         except PaymentServiceError as refusal:
             response = render_error(refusal)
             await idempotency.complete(session, claim, response, now=now)
@@ -358,8 +367,8 @@ async def _check_ready(
 
 
 async def _load(session: Session, claim: Claim) -> _Reserved:
-    payment = await payments.lock_payment(session, claim.resource_id)
-    return _Reserved(claim, payment, await payments.get_latest_attempt(session, payment.id))
+    payment, attempt = await payments.lock_with_link(session, claim.resource_id)
+    return _Reserved(claim, payment, attempt)
 
 
 async def _check_order_reference(session: Session, command: CreatePayment) -> None:
