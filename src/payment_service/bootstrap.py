@@ -38,7 +38,7 @@ from payment_service.settings import LOOPBACK, Settings
 from payment_service.storage import invariants, migrate
 from payment_service.storage.database import Database
 from payment_service.storage.sealing import Keyring
-from payment_service.telemetry import tracing
+from payment_service.telemetry import request_spans, tracing
 from payment_service.telemetry.logging import get_logger
 from payment_service.telemetry.metrics import Metrics
 from payment_service.telemetry.witness import Witness
@@ -131,7 +131,7 @@ class Service:
             contract_mode=cast("Mode", self.settings.contract_mode),
             on_write=self.wake_relay.set,
         )
-        return tracing.trace_asgi(app)
+        return request_spans.trace_asgi(app)
 
     def observer(self) -> Observer:
         """Build an observer."""

@@ -36,7 +36,7 @@ from payment_service.domain.ids import is_id, new_id
 from payment_service.domain.return_url import ReturnUrls
 from payment_service.providers.provider import PaymentProvider
 from payment_service.storage.database import Database
-from payment_service.telemetry import tracing
+from payment_service.telemetry import request_spans, tracing
 from payment_service.telemetry.logging import bind, get_logger
 from payment_service.telemetry.metrics import UNMATCHED, Metrics
 
@@ -125,7 +125,7 @@ def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[
 
     def on_request(context: Context) -> None:
         operation = context.operation
-        tracing.name_request(operation.method, operation.path)
+        request_spans.name_request(operation.method, operation.path)
         ours = {name: text for name, text in context.path_params.items() if is_id(text)}
         bind(request_id=context.request_id, **ours)
         tracing.mark(request_id=context.request_id, **ours)

@@ -18,11 +18,11 @@ Source: OpenTelemetry semantic conventions 1.44: HTTP and database stable, messa
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -35,14 +35,9 @@ FLUSH_TIMEOUT_MS = 3_000
 SAMPLED_SHARE = 0.05  # every trace would cost a third of a webhook: make bench
 LINKS_MAX = 128  # of one span, what the SDK keeps
 
-_TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})
-_METHODS = frozenset(
-    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
-)
-_SERVER_ERROR = 500
-
 _OFF: trace.Tracer = trace.NoOpTracer()
 TRACER = _OFF  # until `configure`
+_NOWHERE = Context()
 _PROPAGATOR = TraceContextTextMapPropagator()  # and no baggage, which strangers could fill
 
 
@@ -109,76 +104,6 @@ def flush() -> None:
         provider.force_flush(FLUSH_TIMEOUT_MS)
 
 
-def trace_asgi(app: Any) -> Any:
-    """Wrap an ASGI application, so that each request is one span; unchanged when off.
-
-    Ours, because OpenTelemetry's costs more than all else that sees: docs/decisions/0012.
-    """
-    if not is_on():
-        return app
-
-    async def traced(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await app(scope, receive, send)
-            return
-        method = scope["method"] if scope["method"] in _METHODS else None
-        with span(method or "HTTP", SpanKind.SERVER, parent=_carried(scope)):
-            current = trace.get_current_span()
-            if not current.is_recording():
-                await app(scope, receive, send)
-                return
-            current.set_attributes(_request_attributes(scope, method))
-
-            async def tell(message: Any) -> None:
-                if message["type"] == "http.response.start":
-                    _tell_status(current, message["status"])
-                await send(message)
-
-            await app(scope, receive, tell)
-
-    return traced
-
-
-def _carried(scope: Any) -> dict[str, str]:
-    """Pick the caller's trace out of a request; nothing else that strangers send travels on."""
-    return {
-        name.decode("latin-1"): value.decode("latin-1")
-        for name, value in scope["headers"]
-        if name in _TRACE_HEADERS
-    }
-
-
-def _request_attributes(scope: Any, method: str | None) -> dict[str, str | int]:
-    """Say what is known before the route is.
-
-    The path and the query are strangers' text, the client's address is a person's: left out.
-    """
-    attributes: dict[str, str | int] = {
-        "http.request.method": method or "_OTHER",
-        "network.protocol.version": scope.get("http_version", ""),
-        "url.scheme": scope.get("scheme", ""),
-    }
-    if scope.get("server"):
-        host, port = scope["server"]
-        attributes |= {"server.address": host, "server.port": port or 0}
-    return attributes
-
-
-def _tell_status(current: trace.Span, status: int) -> None:
-    current.set_attribute("http.response.status_code", status)
-    if status >= _SERVER_ERROR:
-        current.set_attribute("error.type", str(status))
-        current.set_status(StatusCode.ERROR)
-
-
-def name_request(method: str, route: str) -> None:
-    """Name the span of the present request by its template."""
-    current = trace.get_current_span()
-    if current.is_recording():
-        current.update_name(f"{method} {route}")
-        current.set_attribute("http.route", route)
-
-
 def trace_engines(*sync_engines: Any) -> None:
     """Make each SQL statement of some engines a span; nothing when off.
 
@@ -218,8 +143,7 @@ def kept_traceparent() -> str | None:
     return current_traceparent() if trace.get_current_span().is_recording() else None
 
 
-@contextmanager
-def shared(name: str, traces: Sequence[str]) -> Iterator[None]:
+def shared(name: str, traces: Sequence[str]) -> AbstractContextManager[None]:
     """Trace a block that serves several requests: in the trace of the first, linked to the others.
 
     Args:
@@ -227,12 +151,9 @@ def shared(name: str, traces: Sequence[str]) -> Iterator[None]:
         traces: The `traceparent` of those that are kept; where there is none nothing is traced.
     """
     if not traces:
-        with suppress_instrumentation():
-            yield
-        return
+        return nullcontext() if TRACER is _OFF else _Block(trace.INVALID_SPAN)
     first, *others = traces
-    with span(name, parent=first, links=others[:LINKS_MAX]):
-        yield
+    return span(name, parent=first, links=others[:LINKS_MAX])
 
 
 def message_headers(topic: str) -> dict[str, str]:
@@ -306,7 +227,6 @@ def _messaging(operation: str, topic: str) -> dict[str, str | int]:
     }
 
 
-@contextmanager
 def span(
     name: str,
     kind: SpanKind = SpanKind.INTERNAL,
@@ -314,7 +234,7 @@ def span(
     parent: Mapping[str, str] | str | None = None,
     links: Sequence[str] = (),
     attributes: Mapping[str, str | int] | None = None,
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Trace a block.
 
     Args:
@@ -326,10 +246,9 @@ def span(
         attributes: What to write on it from the start.
     """
     if parent is None and _is_let_go():
-        yield
-        return
+        return nullcontext()
     linked = [trace.get_current_span(_extract(link)).get_span_context() for link in links]
-    with TRACER.start_as_current_span(
+    started = TRACER.start_span(
         name,
         context=_extract(parent) if parent is not None else None,
         kind=kind,
@@ -337,15 +256,39 @@ def span(
         attributes=attributes,
         record_exception=False,
         set_status_on_exception=False,
-    ) as started:
+    )
+    return _Block(started)
+
+
+class _Block:
+    """A block with its span.
+
+    By hand: the library's context managers, one in the other, take longer than all else that sees.
+    """
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, started: trace.Span) -> None:
+        self._span = started
+
+    def __enter__(self) -> None:
         # A trace that is not kept keeps its ids, for the logs; the libraries need not look at it.
-        quiet = nullcontext() if started.is_recording() else suppress_instrumentation()
-        try:
-            with quiet:
-                yield
-        except Exception as error:
+        around = None if self._span.is_recording() else _QUIET
+        self._token = attach(trace.set_span_in_context(self._span, around))
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Exception):
             fail(error)
-            raise
+        detach(self._token)
+        self._span.end()
+
+
+def _quiet() -> Context:
+    with suppress_instrumentation():
+        return get_current()
+
+
+_QUIET = _quiet()
 
 
 def _is_let_go() -> bool:
@@ -376,6 +319,8 @@ def current_ids() -> tuple[str, str] | None:
 
 
 def _extract(parent: Mapping[str, str] | str) -> Context:
+    if not parent:
+        return _NOWHERE
     carrier = {"traceparent": parent} if isinstance(parent, str) else parent
     # An empty context to start from: an invalid parent must not leave us under the current span.
-    return _PROPAGATOR.extract(carrier, context=Context())
+    return _PROPAGATOR.extract(carrier, context=_NOWHERE)

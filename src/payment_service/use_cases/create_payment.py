@@ -114,11 +114,10 @@ async def create_payment(
         nonlocal looks
         first, looks = not looks, True
         now = clock()
-        fresh = new_id("pay", now)
         claim = await idempotency.claim(
             session,
             command.request,
-            resource_id=fresh,
+            resource_id=new_id("pay", now),
             now=now,
             hold=payments.lock_payment,
             look=not first,
@@ -386,13 +385,8 @@ def _new_payment(command: CreatePayment, provider: str, payment_id: str, now: da
         id=payment_id,
         tenant_id=command.request.tenant_id,
         status=PaymentStatus.PENDING,
-        version=0,
         amount=command.money.amount,
         currency=command.money.currency,
-        amount_received=0,
-        amount_applied=0,
-        amount_refunded=0,
-        amount_reserved=0,
         order_reference=command.order_reference,
         description=command.description,
         return_url=command.return_url,
@@ -403,5 +397,4 @@ def _new_payment(command: CreatePayment, provider: str, payment_id: str, now: da
         updated_at=now,
         expires_at=expires_at,
         next_check_at=expires_at,  # until then it is its creation that is looked after
-        checks=0,
     )

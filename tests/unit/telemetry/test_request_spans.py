@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from payment_service.telemetry import tracing
+from payment_service.telemetry import request_spans, tracing
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 KEPT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -39,7 +39,7 @@ def serving(status: int, look: Callable[[], Any] = lambda: None) -> tuple[Serve,
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
         seen.append(look())
-        tracing.name_request("GET", "/v1/payments/{payment_id}")
+        request_spans.name_request("GET", "/v1/payments/{payment_id}")
         await send({"type": "http.response.start", "status": status, "headers": []})
 
     return app, seen
@@ -58,7 +58,7 @@ def request(app: Serve, *, method: str = "GET", **headers: str) -> None:
     async def send(_message: Any) -> None:
         pass
 
-    asyncio.run(tracing.trace_asgi(app)(scope, None, send))
+    asyncio.run(request_spans.trace_asgi(app)(scope, None, send))
 
 
 def only(spans: InMemorySpanExporter) -> ReadableSpan:

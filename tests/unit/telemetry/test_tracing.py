@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from payment_service.telemetry import logging as service_logging, tracing
+from payment_service.telemetry import logging as service_logging, request_spans, tracing
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -34,7 +34,7 @@ def test_without_a_collector_nothing_is_traced(monkeypatch: pytest.MonkeyPatch):
     app = object()
 
     assert tracing.configure("payment-service", {}) is False
-    assert tracing.trace_asgi(app) is app
+    assert request_spans.trace_asgi(app) is app
     tracing.trace_engines(object())
     tracing.trace_http_client(object())
     with tracing.span("work"):
