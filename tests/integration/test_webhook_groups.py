@@ -61,12 +61,13 @@ async def test_each_webhook_is_logged_by_the_request_that_brought_it(
     with capture_logs(processors=[merge_contextvars]) as lines:
         await post_all(service, [a, b, a, c])
 
-    moved = [line for line in lines if line["event"] == "webhook.moved"]
-    assert Counter(line["request_id"] for line in moved) == {
+    served = [line for line in lines if line["event"] == "request.served"]
+    assert Counter(line["request_id"] for line in served) == {
         f"delivery-{number}": 1 for number in range(4)
     }
-    outcomes = Counter(line["outcome"] for line in moved)
+    outcomes = Counter(line["outcome"] for line in served)
     assert outcomes == {"received": 3, "duplicate": 1}
+    assert len({line["webhook_id"] for line in served}) == 3
 
 
 async def test_a_webhook_that_cannot_wait_is_turned_away_and_comes_again(

@@ -22,8 +22,8 @@ WEBHOOKS = (
     Mutant(
         name="a webhook is acknowledged before it is stored",
         path=f"{USE_CASES}/receive_webhook.py",
-        old="    return await journal.submit(delivery)",
-        new="    return Reception.STORED",
+        old="    stored = await journal.submit(delivery)",
+        new="    return Reception.STORED\n    stored = await journal.submit(delivery)",
         tests=PAYMENTS,
     ),
     Mutant(

@@ -13,6 +13,7 @@ from payment_service.telemetry.metrics import Metrics
 
 log = get_logger(__name__)
 
+RECEPTIONS = frozenset({"received", "duplicate"})  # the line of their request tells of them
 REFUND_MOVES = frozenset({"refund.created", "refund.succeeded", "refund.failed"})
 
 
@@ -73,6 +74,8 @@ class Witness:
         if waited is not None:
             self._metrics.webhook_seconds.observe(max(0.0, waited), tracing.exemplar())
         tracing.mark(webhook_id=fact.webhook_id, payment_id=fact.payment_id)
+        if fact.outcome in RECEPTIONS:
+            return
         _write(
             "webhook.moved",
             is_trouble=fact.outcome in {"postponed", "dead"},

@@ -18,6 +18,7 @@ from payment_service.storage import outbox, webhooks
 from payment_service.storage.database import Database, Session, tell
 from payment_service.storage.group_commit import GroupCommit
 from payment_service.telemetry import tracing
+from payment_service.telemetry.logging import bind
 
 APPLY_WITHIN = timedelta(seconds=30)
 """When a webhook is not applied by then, the scheduler does it."""
@@ -40,7 +41,15 @@ class Delivery:
     context: Context  # of the request that brought it
 
 
-Journal = GroupCommit[Delivery, Reception]
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a delivery is on record, and what became of it."""
+
+    webhook_id: str
+    reception: Reception
+
+
+Journal = GroupCommit[Delivery, Stored]
 """Where webhooks are stored; those that come at the same time share a transaction."""
 
 
@@ -86,19 +95,21 @@ async def receive_webhook(
         message_headers=tracing.message_headers(topics.WEBHOOKS),
         context=copy_context(),
     )
-    return await journal.submit(delivery)
+    stored = await journal.submit(delivery)
+    bind(webhook_id=stored.webhook_id, outcome=stored.reception)  # its request's line tells
+    return stored.reception
 
 
 async def _store(
     session: Session, provider: str, deliveries: Sequence[Delivery], clock: Clock
-) -> list[Reception]:
+) -> list[Stored]:
     """Store those that are new, also to each other, with their messages."""
     now = clock()
     events_told = [delivery.verified.event_id for delivery in deliveries]
     known = await webhooks.find_ids(session, provider, events_told)
     stored: list[webhooks.NewWebhook] = []
     messages: list[outbox.NewMessage] = []
-    receptions: list[Reception] = []
+    outcomes: list[Stored] = []
     for delivery in deliveries:
         event_id = delivery.verified.event_id
         reception = Reception.DUPLICATE if event_id in known else Reception.STORED
@@ -106,12 +117,12 @@ async def _store(
         if reception is Reception.STORED:
             stored.append(_webhook(webhook_id, provider, delivery, now))
             messages.append(_message(webhook_id, provider, delivery, now))
-        receptions.append(reception)
+        outcomes.append(Stored(webhook_id, reception))
         fact = WebhookMoved(webhook_id=webhook_id, outcome=reception)
         tell(session, fact, delivery.context)
     await webhooks.add(session, *stored)
     await outbox.add(session, *messages)
-    return receptions
+    return outcomes
 
 
 def _webhook(
