@@ -6,7 +6,7 @@ READY := .venv/.ready
 ##@ Start
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The lock names every package with its hashes. pip installs uv from it, uv the rest, in seconds.
 $(READY): requirements-dev.lock pyproject.toml
@@ -46,9 +46,17 @@ generate: $(READY) ## Write generated/ from openapi.yaml and webhook-schemas/
 verify: $(READY) ## Fail if generated/ is not what the contract gives
 	@$(BIN)/python -m codegen --check
 
+.PHONY: compatible
+compatible: $(READY) ## Fail if the contract would break who uses the released one
+	@$(BIN)/python -m codegen.compatibility
+
+.PHONY: release-contract
+release-contract: $(READY) verify ## Make the present contract the released one
+	@$(BIN)/python -m codegen.compatibility --release
+
 ##@ Quality
 .PHONY: check
-check: $(READY) verify ## Format, lint, types, import rules, contract
+check: $(READY) verify compatible ## Format, lint, types, import rules, contract
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy

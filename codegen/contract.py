@@ -62,11 +62,21 @@ def load(root: Path, path: Path) -> Contract:
     _refuse_invalid(located)
     _refuse_unknown(document.content, _ROOT_KEYS, "#")
     _refuse_unknown(document.content.get("components", {}), _COMPONENT_KEYS, "#/components")
-    contract = Contract(document)
-    contract.operations = sorted(_operations(contract), key=lambda op: (op.tag, op.id))
+    contract = parse(document)
     rules.check(contract)
     schemas.check_contract(contract)
     _refuse_invalid(invalid)
+    return contract
+
+
+def parse(document: Document) -> Contract:
+    """Read the operations of a contract; whether they make sense together is not looked at.
+
+    Raises:
+        Unsupported: An operation says something that is not known here.
+    """
+    contract = Contract(document)
+    contract.operations = sorted(_operations(contract), key=lambda op: (op.tag, op.id))
     return contract
 
 

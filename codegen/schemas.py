@@ -4,6 +4,8 @@ The rules: everything bounded, objects and enums named, unions told apart by a d
 keyword that is not in a table here is refused: nobody would enforce it.
 """
 
+import re
+from pathlib import PurePosixPath
 from typing import Any
 
 from codegen import patterns
@@ -12,7 +14,9 @@ from codegen.names import CLASS_NAME, RESERVED, snake
 
 _ANNOTATIONS = {"title", "description", "examples", "deprecated"}
 _BY_KIND = {
-    "string": {"enum", "const", "format", "pattern", "minLength", "maxLength"},
+    "string": {
+        "enum", "const", "format", "pattern", "minLength", "maxLength", "x-extensible-enum",
+    },
     "integer": {"const", "format", "minimum", "maximum"},
     "boolean": {"const"},
     "array": {"items", "minItems", "maxItems"},
@@ -22,6 +26,7 @@ _BY_KIND = {
     },
 }  # fmt: skip
 _FORMATS = {"string": {"date-time"}, "integer": {"int32", "int64"}}
+_EVENT_VERSION_MAX = 1000
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -64,6 +69,19 @@ def check_message(document: Document) -> None:
         where = f"{document.name}#/$defs/{name}"
         _check_name(schema, name, where)
         _check(document, schema, where, named=True)
+    for name, schema in {"": root, **definitions}.items():
+        _check_event_version(document, schema, f"/$defs/{name}" if name else "")
+
+
+def _check_event_version(document: Document, schema: Node, at: str) -> None:
+    """A constant would bar the next version from those who know only this one."""
+    version = schema.get("properties", {}).get("event_version")
+    number = PurePosixPath(document.name).stem.removeprefix("v")
+    if version is None or not number.isdigit():
+        return
+    if version.get("minimum") != int(number) or version.get("maximum") != _EVENT_VERSION_MAX:
+        where = f"{document.name}#{at}/properties/event_version"
+        raise Unsupported(where, f"is an integer from {number} to {_EVENT_VERSION_MAX}")
 
 
 def _check_name(schema: Any, name: str, where: str) -> None:
@@ -135,6 +153,9 @@ def _check_string(schema: Node, where: str, *, named: bool) -> None:
     pattern = schema.get("pattern")
     if pattern is not None:
         patterns.check(pattern, f"{where}/pattern")
+    for value in schema.get("x-extensible-enum", []):
+        if pattern is None or not re.fullmatch(pattern, value):
+            raise Unsupported(f"{where}/x-extensible-enum", f"needs a pattern that fits {value}")
     bounded = pattern is not None and patterns.is_bounded(pattern)
     if not bounded and not {"maxLength", "format"} & set(schema):
         raise Unsupported(where, "a string needs maxLength, a bounded pattern or a format")

@@ -43,7 +43,7 @@ def payment_event(
         specversion="1.0",
         id=event_id,
         source=SOURCE,
-        type=events_v1.PaymentEventTypeV1(event_type),
+        type=event_type,
         subject=payment.id,
         time=at.astimezone(UTC),
         datacontenttype="application/json",

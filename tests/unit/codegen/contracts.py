@@ -109,7 +109,7 @@ MESSAGE: dict[str, Any] = {
     "type": "object",
     "required": ["event_version"],
     "properties": {
-        "event_version": {"type": "integer", "const": 1},
+        "event_version": {"type": "integer", "minimum": 1, "maximum": 1000},
         "link": {"type": "string", "pattern": "^[a-z]{3}$"},
     },
 }

@@ -293,6 +293,14 @@ MESSAGES = {
     "unsafe pattern": (
         {"properties": {"event_version": {"type": "string", "pattern": "^(a+)+$"}}},
         "#/properties/event_version/pattern: a repetition"),
+    "version that bars the next": (
+        {"properties": {"event_version": {"type": "integer", "const": 1}}},
+        "#/properties/event_version: is an integer from 1 to 1000"),
+    "known value of another form": (
+        {"properties": {"event_version": {"type": "integer", "minimum": 1, "maximum": 1000},
+                        "a": {"type": "string", "pattern": "^[a-z]{1,9}$",
+                              "x-extensible-enum": ["ok", "NO"]}}},
+        "#/properties/a/x-extensible-enum: needs a pattern that fits NO"),
 }  # fmt: skip
 
 
