@@ -37,7 +37,9 @@ def simulator(shared_simulator: Simulator) -> Iterator[Simulator]:
     """A payOS on which nothing goes wrong unless the test says so."""
     yield shared_simulator
     shared_simulator.clear_faults()
-    shared_simulator.modes(payout_seconds=0, auto_payouts=True, wallet=10**13)
+    shared_simulator.modes(
+        payout_seconds=0, auto_payouts=True, wallet=10**13, webhook_iso_times=False
+    )
 
 
 @pytest.fixture(

@@ -14,7 +14,7 @@ FOLDER = "codegen/released"
 CONTRACT = "openapi.yaml"
 SUMS = f"{FOLDER}/sha256sums"
 _SCHEMAS = ("webhook-schemas/*/*.json",)
-_CORPORA = ("tests/fixtures/webhooks/*/v*/*.json", "tests/fixtures/events/v*/*.json")
+_CORPORA = ("tests/fixtures/webhooks/*/v*/*.json", "tests/fixtures/events/v*/*.jsonl")
 _GROWS = "It is released: put it back byte for byte. The corpus only grows."
 
 

@@ -7,7 +7,7 @@ POST /links/{order code or id}/pay   {amount?, times?, webhook?: on|off|duplicat
 GET  /links/{name}/webhook           its last webhook, as it would be delivered
 POST /links/{name}/webhook           deliver its last webhook again
 POST /payouts/{reference}/state      {state}
-POST /modes                          {payout_seconds?, auto_payouts?}
+POST /modes                          {payout_seconds?, auto_payouts?, wallet?, webhook_iso_times?}
 POST /clock                          {advance_seconds}
 POST /faults, DELETE /faults         {kind, path?, method?, times?, ...}: see `faults`
 POST /webhook-url                    {url}
@@ -109,8 +109,9 @@ class Admin:
         return JSONResponse({"error": "no such payout"}, 404)
 
     async def modes(self, request: Request) -> Response:
-        """Change how payouts behave."""
+        """Change how payouts behave, and which form webhooks have."""
         body = await _json(request)
+        self._webhooks.iso_times = bool(body.get("webhook_iso_times", self._webhooks.iso_times))
         self._ledger.payout_seconds = float(body.get("payout_seconds", self._ledger.payout_seconds))
         self._ledger.auto_payouts = bool(body.get("auto_payouts", self._ledger.auto_payouts))
         if "wallet" in body:

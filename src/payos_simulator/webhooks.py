@@ -14,6 +14,7 @@ from payos_simulator.ledger import VIETNAM, Ledger, Link, Transfer
 TIMEOUT_SECONDS = 10.0
 LOG_MAX = 1000
 PENDING_MAX = 10_000
+LOCAL_TIME = "%Y-%m-%d %H:%M:%S"
 
 # Source: the sample by which payOS's own shop plugins recognise the registration ping.
 PING = {
@@ -55,6 +56,7 @@ class Webhooks:
         self._http = http
         self._tasks: set[asyncio.Task[None]] = set()
         self.log: deque[Delivery] = deque(maxlen=LOG_MAX)
+        self.iso_times = False  # the next form of webhooks: see `webhook-schemas/payos/v2.json`
 
     @property
     def deliveries(self) -> list[dict[str, Any]]:
@@ -81,9 +83,7 @@ class Webhooks:
                 "amount": transfer.amount,
                 "description": link.description,
                 "reference": transfer.reference,
-                "transactionDateTime": transfer.at.astimezone(VIETNAM).strftime(
-                    "%Y-%m-%d %H:%M:%S"
-                ),
+                "transactionDateTime": self._time(transfer),
                 "virtualAccountNumber": "",
                 "counterAccountBankId": transfer.counter_bank,
                 "counterAccountBankName": "",
@@ -97,6 +97,10 @@ class Webhooks:
                 "desc": "success",
             }
         )
+
+    def _time(self, transfer: Transfer) -> str:
+        at = transfer.at.astimezone(VIETNAM)
+        return at.isoformat(timespec="seconds") if self.iso_times else at.strftime(LOCAL_TIME)
 
     async def ping(self, url: str) -> str | None:
         """Send the registration sample; return what was wrong with the answer."""

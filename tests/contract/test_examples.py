@@ -34,7 +34,8 @@ def closed(schema: Any) -> Any:
     return copy
 
 
-CLOSED = closed(SCHEMAS["events/v1.json"])
+NEWEST = max((name for name in SCHEMAS if name.startswith("events/")), key=lambda n: (len(n), n))
+CLOSED = closed(SCHEMAS[NEWEST])
 
 
 def follow(node: Any) -> Any:

@@ -59,7 +59,7 @@ class Simulator:
         self._post(f"/payouts/{reference}/state", {"state": state})
 
     def modes(self, **modes: Any) -> None:
-        """Change how payouts behave."""
+        """Change how payouts behave, and which form webhooks have."""
         self._post("/modes", modes)
 
     def advance(self, seconds: float) -> None:

@@ -59,6 +59,8 @@ async def announce(
                 change.event_type,
                 event_id=event_id,
                 at=now,
+                actor=change.actor.kind,
+                previous_status=change.from_status,
                 payment=payment,
                 attempt=attempt,
                 refund=change.refund,

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from generated.webhook_schemas.dead_letters import v1 as dead_letters_v1
-from generated.webhook_schemas.events import v1 as events_v1
+from generated.webhook_schemas.events import v2 as events_v2
 from generated.webhook_schemas.received import v1 as received_v1
 from payment_service.storage.models import (
     MoneyException,
@@ -21,7 +21,8 @@ from payment_service.storage.models import (
 )
 
 SOURCE = "/payment-service"
-EVENTS_SCHEMA = "urn:payment-service:schemas:events:v1"
+EVENTS_VERSION = 2
+EVENTS_SCHEMA = f"urn:payment-service:schemas:events:v{EVENTS_VERSION}"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -31,6 +32,8 @@ def payment_event(
     *,
     event_id: str,
     at: datetime,
+    actor: str,
+    previous_status: str | None,
     payment: Payment,
     attempt: PaymentAttempt,
     refund: Refund | None = None,
@@ -38,8 +41,8 @@ def payment_event(
     exception: MoneyException | None = None,
     reallocation: Reallocation | None = None,
 ) -> bytes:
-    """Tell what happened to a payment, as `webhook-schemas/events/v1.json` says."""
-    event = events_v1.PaymentEventV1(
+    """Tell what happened to a payment, as `webhook-schemas/events/v2.json` says."""
+    event = events_v2.PaymentEventV2(
         specversion="1.0",
         id=event_id,
         source=SOURCE,
@@ -48,10 +51,12 @@ def payment_event(
         time=at.astimezone(UTC),
         datacontenttype="application/json",
         dataschema=EVENTS_SCHEMA,
-        data=events_v1.PaymentEventDataV1(
-            event_version=1,
+        data=events_v2.PaymentEventDataV2(
+            event_version=EVENTS_VERSION,
             sequence=payment.version,
             tenant_id=payment.tenant_id,
+            actor=actor,
+            previous_status=_status(previous_status),
             payment=_payment(payment, attempt),
             refund=UNSET if refund is None else _refund(refund),
             receipt=UNSET if receipt is None else _receipt(receipt),
@@ -96,10 +101,10 @@ def read_webhook_received(value: bytes) -> str:
     return msgspec.json.decode(value, type=received_v1.WebhookReceivedV1).webhook_id
 
 
-def _payment(payment: Payment, attempt: PaymentAttempt) -> events_v1.PaymentV1:
-    return events_v1.PaymentV1(
+def _payment(payment: Payment, attempt: PaymentAttempt) -> events_v2.PaymentV2:
+    return events_v2.PaymentV2(
         payment_id=payment.id,
-        status=events_v1.PaymentStatusV1(payment.status),
+        status=events_v2.PaymentStatusV2(payment.status),
         failure_reason=_given(payment.failure_reason),
         order_reference=payment.order_reference,
         currency=payment.currency,
@@ -117,10 +122,10 @@ def _payment(payment: Payment, attempt: PaymentAttempt) -> events_v1.PaymentV1:
     )
 
 
-def _refund(refund: Refund) -> events_v1.RefundV1:
-    return events_v1.RefundV1(
+def _refund(refund: Refund) -> events_v2.RefundV2:
+    return events_v2.RefundV2(
         refund_id=refund.id,
-        status=events_v1.RefundStatusV1(refund.status),
+        status=events_v2.RefundStatusV2(refund.status),
         pending_reason=_given(refund.pending_reason),
         failure_reason=_given(refund.failure_reason),
         amount=refund.amount,
@@ -130,32 +135,32 @@ def _refund(refund: Refund) -> events_v1.RefundV1:
     )
 
 
-def _receipt(receipt: Receipt) -> events_v1.ReceiptV1:
-    return events_v1.ReceiptV1(
+def _receipt(receipt: Receipt) -> events_v2.ReceiptV2:
+    return events_v2.ReceiptV2(
         receipt_id=receipt.id,
         amount=receipt.amount,
         amount_applied=receipt.amount_applied,
-        disposition=events_v1.DispositionV1(receipt.disposition),
+        disposition=events_v2.DispositionV2(receipt.disposition),
         occurred_at=receipt.occurred_at,
     )
 
 
-def _exception(exception: MoneyException) -> events_v1.ExceptionV1:
-    return events_v1.ExceptionV1(
+def _exception(exception: MoneyException) -> events_v2.ExceptionV2:
+    return events_v2.ExceptionV2(
         exception_id=exception.id,
-        code=events_v1.ExceptionCodeV1(exception.code),
+        code=events_v2.ExceptionCodeV2(exception.code),
         amount=exception.amount,
         in_time=UNSET if exception.in_time is None else exception.in_time,
         resolution=_resolution(exception),
     )
 
 
-def _resolution(exception: MoneyException) -> events_v1.ResolutionV1 | UnsetType:
+def _resolution(exception: MoneyException) -> events_v2.ResolutionV2 | UnsetType:
     if exception.resolved_at is None or exception.resolution is None:
         return UNSET
     amount = exception.resolution_amount
-    return events_v1.ResolutionV1(
-        outcome=events_v1.OutcomeV1(exception.resolution),
+    return events_v2.ResolutionV2(
+        outcome=events_v2.OutcomeV2(exception.resolution),
         amount=UNSET if amount is None else amount,
         refund_id=_given(exception.resolution_refund_id),
         payment_id=_given(exception.resolution_payment_id),
@@ -163,14 +168,18 @@ def _resolution(exception: MoneyException) -> events_v1.ResolutionV1 | UnsetType
     )
 
 
-def _reallocation(reallocation: Reallocation) -> events_v1.ReallocationV1:
-    return events_v1.ReallocationV1(
+def _reallocation(reallocation: Reallocation) -> events_v2.ReallocationV2:
+    return events_v2.ReallocationV2(
         exception_id=reallocation.exception_id,
         receipt_id=reallocation.receipt_id,
         from_payment_id=_given(reallocation.from_payment_id),
         to_payment_id=reallocation.to_payment_id,
         amount=reallocation.amount,
     )
+
+
+def _status(value: str | None) -> events_v2.PaymentStatusV2 | UnsetType:
+    return UNSET if value is None else events_v2.PaymentStatusV2(value)
 
 
 def _given(value: str | None) -> str | UnsetType:
