@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OURS = sorted(
     path
-    for folder in ("src", "codegen", "deploy", "migrations", "tests")
+    for folder in ("src", "codegen", "deploy", "docs", "migrations", "tests")
     for path in (ROOT / folder).rglob("*.py")
     if "node_modules" not in path.parts
 )
