@@ -38,9 +38,11 @@ _COMPONENT_KEYS = {
 _PATH_KEYS = {*_METHODS, "parameters", "summary", "description"}
 _OPERATION_KEYS = {
     "operationId", "tags", "summary", "description", "security", "parameters", "requestBody",
-    "responses", "callbacks", "externalDocs",
+    "responses", "callbacks", "externalDocs", "deprecated",
 }  # fmt: skip
-_PARAMETER_KEYS = {"name", "in", "required", "description", "schema", "example", "examples"}
+_PARAMETER_KEYS = {
+    "name", "in", "required", "description", "schema", "example", "examples", "deprecated",
+}  # fmt: skip
 _RESPONSE_KEYS = {"description", "headers", "content", "links"}
 _HEADER_KEYS = {"description", "required", "schema", "example", "examples", OF_DELIVERY}
 _BODY_KEYS = {"description", "required", "content"}

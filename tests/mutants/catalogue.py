@@ -1,5 +1,6 @@
 """The breakages, and what must catch each. The worst bugs of payment services are among them."""
 
+from tests.mutants.contract import CONTRACT
 from tests.mutants.exceptions import EXCEPTIONS
 from tests.mutants.mutant import Mutant
 
@@ -351,4 +352,4 @@ PROVIDER = (
     ),
 )
 
-MUTANTS = (*WEBHOOKS, *CREATION, *MONEY, *REFUND, *EXCEPTIONS, *DELIVERY, *PROVIDER)
+MUTANTS = (*WEBHOOKS, *CREATION, *MONEY, *REFUND, *EXCEPTIONS, *DELIVERY, *PROVIDER, *CONTRACT)

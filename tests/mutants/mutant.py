@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("src", "generated", "migrations", "tests", "codegen", "deploy", "webhook-schemas")
+COPIED = (
+    "src", "generated", "migrations", "tests", "codegen", "deploy", "docs", "webhook-schemas",
+)  # fmt: skip
 FILES = ("pyproject.toml", "openapi.yaml", "Makefile", "README.md")
 RUN_SECONDS_MAX = 600
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)

@@ -11,39 +11,49 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS payments (
-    payment_id TEXT PRIMARY KEY,
-    order_reference TEXT NOT NULL,
-    status TEXT NOT NULL,
-    sequence INTEGER NOT NULL            -- of the last event that was counted
-);
-CREATE TABLE IF NOT EXISTS journal (     -- what each event did, once
-    event_id TEXT PRIMARY KEY,
-    payment_id TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    type TEXT NOT NULL,
-    received INTEGER NOT NULL,           -- how much more, in minor units
-    refunded INTEGER NOT NULL,
-    UNIQUE (payment_id, sequence)
-);
-CREATE TABLE IF NOT EXISTS thanks (      -- mails to send: once for each time that money completed
-    event_id TEXT PRIMARY KEY,
-    order_reference TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS waiting (     -- events that came before an earlier one
-    payment_id TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    value BLOB NOT NULL,
-    since REAL NOT NULL,
-    PRIMARY KEY (payment_id, sequence)
-);
-CREATE TABLE IF NOT EXISTS set_aside (   -- messages that a person must look at
-    place TEXT PRIMARY KEY,              -- topic, partition and offset
-    reason TEXT NOT NULL,
-    value BLOB NOT NULL
-);
-"""
+_SCHEMA = (
+    """
+    CREATE TABLE IF NOT EXISTS payments (
+        payment_id TEXT PRIMARY KEY,
+        order_reference TEXT NOT NULL,
+        status TEXT NOT NULL,
+        sequence INTEGER NOT NULL            -- of the last event that was counted
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS journal (     -- what each event did, once
+        event_id TEXT PRIMARY KEY,
+        payment_id TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        received INTEGER NOT NULL,           -- how much more, in minor units
+        refunded INTEGER NOT NULL,
+        UNIQUE (payment_id, sequence)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS thanks (      -- mails to send, once when the money is there
+        event_id TEXT PRIMARY KEY,
+        order_reference TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS waiting (     -- events that came before an earlier one
+        payment_id TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        value BLOB NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (payment_id, sequence)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS set_aside (   -- messages that a person must look at
+        place TEXT PRIMARY KEY,              -- topic, partition and offset
+        reason TEXT NOT NULL,
+        value BLOB NOT NULL
+    )
+    """,
+)
 
 
 class Store:
@@ -52,8 +62,9 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=30)
         self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.executescript(_SCHEMA)
+        with self.transaction():
+            for statement in _SCHEMA:
+                self._connection.execute(statement)
 
     def close(self) -> None:
         """Close the file."""

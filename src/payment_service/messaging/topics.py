@@ -1,4 +1,7 @@
-"""Topics: names, partitions and retention. The suffix is the version of the payload's schema."""
+"""Topics: names, partitions and retention.
+
+The suffix is the generation: every version of a schema that goes to one topic satisfies the first.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta

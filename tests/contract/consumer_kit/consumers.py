@@ -91,7 +91,9 @@ class Wrong:
             times[event["type"]] = times.get(event["type"], 0) + 1
             entry |= told | {"sequence": data["sequence"]}
             entry["ids"].append(event["id"])
-        self._path.write_text(json.dumps(self._known))
+        beside = self._path.with_suffix(".new")
+        beside.write_text(json.dumps(self._known))
+        beside.replace(self._path)  # whoever reports meanwhile reads all of one
 
     async def report(self) -> Report:
         names = ("status", "sequence", "amount_received", "times")

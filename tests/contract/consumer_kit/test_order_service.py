@@ -92,6 +92,29 @@ def test_consumer_that_dies_of_a_message_is_caught_on_kafka(
     assert "1 more were not come to" in printed
 
 
+@pytest.mark.stack
+@pytest.mark.xdist_group("stack")
+def test_consumer_that_counts_twice_is_caught_on_kafka(
+    kafka_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    module = "tests.contract.consumer_kit.wrong_process"
+    wrong = f"{shlex.quote(sys.executable)} -m {module} CountsTwice {{state}}"
+
+    code = main([
+        "check", "--bootstrap", f"127.0.0.1:{kafka_server.port}",
+        "--run", f"{wrong} {{bootstrap}} {{topic}} {{group}}", "--report", wrong,
+        "--only", "in_order", "delivered_twice", "unknown_members",
+    ])  # fmt: skip
+
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert "fine  in_order" in printed
+    assert "WRONG delivered_twice" in printed
+    assert "payment.paid took effect 4 times, and happened 2 times" in printed
+    assert "fine  unknown_members" in printed
+
+
 @pytest.mark.parametrize("stream", STREAMS, ids=[f"{s.parent.name}/{s.stem}" for s in STREAMS])
 def test_stream_of_each_version_is_counted_as_it_was_told(store: Store, stream: Path) -> None:
     values = stream.read_bytes().splitlines()

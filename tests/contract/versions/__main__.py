@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from payment_service.messaging import topics
+from payment_service.telemetry import logging
 from tests.contract.versions.stories import STORIES, Story
 from tests.support.odd_money import OddMoney
 from tests.support.service import environment, running_service
@@ -31,6 +32,7 @@ async def record(simulator: Simulator, story: Story) -> list[bytes]:
 
 def main() -> None:
     """Record all stories."""
+    logging.configure("WARNING")
     with running_simulator() as simulator:
         simulator.modes(payout_seconds=0, auto_payouts=True)
         for name, story in STORIES.items():

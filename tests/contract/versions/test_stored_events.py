@@ -118,3 +118,13 @@ async def test_outbox_of_an_earlier_release_is_published_as_it_was_written(
 
     published = service.published.published
     assert sorted(message.value for message in published) == sorted(values)
+
+
+def test_message_of_a_later_release_names_its_webhook() -> None:
+    """While a release is rolled out the consumer of the old one reads what the new one writes."""
+    told = {
+        "event_version": 2, "webhook_id": "whk_" + "0" * 26, "provider": "payos",
+        "received_at": "2026-11-24T03:15:00Z", "priority": {"level": 1},
+    }  # fmt: skip
+
+    assert events.read_webhook_received(json.dumps(told).encode()) == told["webhook_id"]

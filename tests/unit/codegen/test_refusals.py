@@ -47,8 +47,6 @@ CASES = {
     "cookie": (f"{OPERATION}.parameters.0.in", "cookie", f"{AT}/parameters/0: parameters in"),
     "style": (f"{OPERATION}.parameters.0.style", "form", f"{AT}/parameters/0/style: is not"),
     "explode": (f"{OPERATION}.parameters.0.explode", False, f"{AT}/parameters/0/explode: is not"),
-    "deprecated": (f"{OPERATION}.parameters.0.deprecated", True,
-                   f"{AT}/parameters/0/deprecated: is not"),
     "array": (f"{OPERATION}.parameters.0.schema", {"type": "array", "items": {}},
               f"{AT}/parameters/0/schema/type: must be a string"),
     "nullable": (f"{OPERATION}.parameters.0.schema.type", ["integer", "null"],

@@ -81,8 +81,11 @@ def parse(body: bytes, schema_version: str) -> WebhookReport:
 
 def _version_of(data: dict[str, Any]) -> str:
     """Name the version that the form is of: payOS does not say."""
-    time = data.get("transactionDateTime")
-    return "v2" if isinstance(time, str) and _ISO_TIME.match(time) else "v1"
+    return "v2" if _is_iso(data.get("transactionDateTime")) else "v1"
+
+
+def _is_iso(time: Any) -> bool:
+    return isinstance(time, str) and _ISO_TIME.match(time) is not None
 
 
 def _read_v1(body: bytes) -> WebhookReport:
@@ -181,7 +184,7 @@ def _event_id(data: dict[str, Any]) -> str:
 def _time_of(data: dict[str, Any]) -> Any:
     """Write the time as version 1 does: one transfer that is told in both forms is one event."""
     time = data["transactionDateTime"]
-    if _version_of(data) == "v1":
+    if not _is_iso(time):
         return time
     try:
         return local_time(time).astimezone(VIETNAM).strftime("%Y-%m-%d %H:%M:%S")

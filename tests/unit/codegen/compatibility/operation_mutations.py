@@ -29,6 +29,7 @@ OPERATIONS = [
         ),
         None,
     ),
+    Mutation("an operation is deprecated", put(f"{LIST}/deprecated", value=True), None),
     Mutation("a path goes", drop("paths/~1v1~1exceptions"), "#/paths/~1v1~1exceptions/get"),
     Mutation("a method goes", drop(LIST), "#/paths/~1v1~1payments/get"),
     Mutation(

@@ -67,6 +67,7 @@ REQUESTS = [
     Mutation(
         "a default changes", put(f"{PARAMETERS}/Limit/schema/default", 50), "Limit/schema/default"
     ),
+    Mutation("a parameter is deprecated", put(f"{PARAMETERS}/Limit/deprecated", value=True), None),
     Mutation("a default goes", drop(f"{PARAMETERS}/Limit/schema/default"), "Limit/schema/default"),
     Mutation("pages may be larger", put(f"{PARAMETERS}/Limit/schema/maximum", 200), None),
     Mutation(
