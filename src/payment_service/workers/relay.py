@@ -23,7 +23,7 @@ from payment_service.telemetry.metrics import Metrics
 log = get_logger(__name__)
 
 BATCH_MAX = 500
-IDLE_SECONDS = 0.1  # how long new work may wait when nobody wakes us
+IDLE_SECONDS = 0.02  # how long new work may wait when nobody wakes us
 TROUBLE_SECONDS = 1.0
 LEASE = timedelta(seconds=30)  # more than one batch can take
 RENEW_SECONDS = 5.0
