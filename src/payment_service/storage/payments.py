@@ -161,7 +161,10 @@ async def lock_payment(
 
 
 async def lock_with_link(session: Session, payment_id: str) -> tuple[Payment, PaymentAttempt]:
-    """Hold a payment and its links; return the newest. The payment's row is locked first."""
+    """Hold a payment and its links; return the newest link. What was read before is refreshed.
+
+    The payment's row is locked first: everybody locks in that order.
+    """
     rows = (await session.execute(_LOCKED_WITH_LINKS, {"payment_id": payment_id})).all()
     if not rows:
         raise NotFound("There is no such payment.")

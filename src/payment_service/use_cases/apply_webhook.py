@@ -85,8 +85,7 @@ async def _apply_transfer(
         await record_unmatched(session, webhook.provider, transfer, now=clock())
         _finish(session, webhook, webhooks.APPLIED, "unmatched", clock)
         return
-    payment = await payments.lock_payment(session, attempt.payment_id)
-    await session.refresh(attempt)
+    payment, _ = await payments.lock_with_link(session, attempt.payment_id)  # refreshes `attempt`
     if attempt.provider_reference not in {None, transfer.provider_reference}:
         # Text that the payer influenced could move the order code without breaking the signature,
         # but not the link that we know.
@@ -109,8 +108,7 @@ async def _ask_instead(
     if attempt is None:
         await _bury(session, webhook, "ambiguous, and there is no payment to ask about", clock)
         return
-    payment = await payments.lock_payment(session, attempt.payment_id)
-    latest = await payments.get_latest_attempt(session, payment.id)
+    payment, latest = await payments.lock_with_link(session, attempt.payment_id)
     webhook.payment_id = payment.id
     if not is_watched(payment, now=clock()) or latest.id != attempt.id:
         await _bury(session, webhook, "ambiguous, and the link is not asked about any more", clock)
