@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from payment_service.storage.database import Database, Repeat
+from tests.simulation.store.expressions import NotSimulated
 from tests.simulation.store.faults import CheckFailed
 from tests.simulation.store.session import SimulatedSession
 from tests.simulation.store.transactions import Calm, Store, Surroundings
@@ -24,11 +25,21 @@ class SimulatedDatabase(Database):
         self._writers = lambda: SimulatedSession(store, world, may_write=True)
         self._readers = lambda: SimulatedSession(store, world, may_write=False)
 
+    async def _read_once(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        try:
+            return await super()._read_once(work)
+        except NotSimulated as error:
+            self._store.alarm(f"not simulated: {error}")
+            raise
+
     async def _write_once(self, name: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
         try:
             return await super()._write_once(name, work)
         except Repeat:
             self._store.note("a lost race was run again")
+            raise
+        except NotSimulated as error:
+            self._store.alarm(f"not simulated: {error}")
             raise
         except DBAPIError as error:
             if isinstance(getattr(error.orig, "__cause__", None), CheckFailed):

@@ -28,6 +28,8 @@ Row = dict[str, Any]
 Value = Callable[[Row], Any]
 """Computes a value from a row; None is NULL, and unknown."""
 Subquery = Callable[[Select[Any]], Iterable[Any]]
+Name = Callable[[Column[Any]], Any]
+"""Tells under which key a row has a column."""
 
 
 class NotSimulated(Exception):
@@ -47,25 +49,35 @@ _COMPARISONS: dict[Any, Callable[[Any, Any], Any]] = {
 }
 
 
-def read(clause: Any, subquery: Subquery) -> Value:  # noqa: C901, PLR0911  # one case per kind
+def plain(column: Column[Any]) -> str:
+    """Name a column as rows of one table do."""
+    return column.name
+
+
+def qualified(column: Column[Any]) -> tuple[str, str]:
+    """Name a column as rows of several tables do."""
+    return column.table.name, column.name
+
+
+def read(clause: Any, subquery: Subquery, name: Name = plain) -> Value:  # noqa: C901, PLR0911  # one case per kind
     """Turn an expression into a function of a row."""
     match clause:
         case Column():
-            return operator.itemgetter(clause.name)
+            return operator.itemgetter(name(clause))
         case BindParameter():
             value = clause.value
             return lambda _row: value
         case BinaryExpression():
-            return _binary(clause, subquery)
+            return _binary(clause, subquery, name)
         case BooleanClauseList():
-            return _boolean(clause, subquery)
+            return _boolean(clause, subquery, name)
         case Tuple():
-            parts = [read(part, subquery) for part in clause.clauses]
+            parts = [read(part, subquery, name) for part in clause.clauses]
             return lambda row: tuple(part(row) for part in parts)
         case Grouping():
-            return read(clause.element, subquery)
+            return read(clause.element, subquery, name)
         case UnaryExpression() if clause.operator is operators.inv:
-            inner = read(clause.element, subquery)
+            inner = read(clause.element, subquery, name)
             return lambda row: None if (it := inner(row)) is None else not it
         case Null():
             return lambda _row: None
@@ -76,12 +88,12 @@ def read(clause: Any, subquery: Subquery) -> Value:  # noqa: C901, PLR0911  # on
     raise NotSimulated(f"the expression {clause} ({type(clause).__name__})")
 
 
-def _binary(clause: BinaryExpression[Any], subquery: Subquery) -> Value:
+def _binary(clause: BinaryExpression[Any], subquery: Subquery, name: Name) -> Value:
     done = clause.operator
-    left = read(clause.left, subquery)
+    left = read(clause.left, subquery, name)
     if done in {operators.in_op, operators.not_in_op}:
         return _within(left, clause.right, subquery, wanted=done is operators.in_op)
-    right = read(clause.right, subquery)
+    right = read(clause.right, subquery, name)
     if done is operators.is_:
         return lambda row: left(row) is right(row)
     if done is operators.is_not:
@@ -120,8 +132,8 @@ def _within(left: Value, right: Any, subquery: Subquery, *, wanted: bool) -> Val
     return compute
 
 
-def _boolean(clause: BooleanClauseList, subquery: Subquery) -> Value:
-    parts = [read(part, subquery) for part in clause.clauses]
+def _boolean(clause: BooleanClauseList, subquery: Subquery, name: Name) -> Value:
+    parts = [read(part, subquery, name) for part in clause.clauses]
     decisive = clause.operator is operators.or_
 
     def compute(row: Row) -> Any:

@@ -13,10 +13,13 @@ from sqlalchemy.sql.elements import Label, UnaryExpression
 from sqlalchemy.sql.functions import FunctionElement
 
 from tests.simulation.store.expressions import (
+    Name,
     NotSimulated,
     Row,
     Value,
     fixed_values,
+    plain,
+    qualified,
     read,
 )
 from tests.simulation.store.faults import duplicate
@@ -142,8 +145,8 @@ async def select(tx: Transaction, statement: Select[Any]) -> Found:
     tables = _tables_of(statement)
     lock = statement._for_update_arg
     if len(tables) != 1 and lock is not None:
-        raise NotSimulated("FOR UPDATE over several tables")
-    if len(tables) == 1 and lock is not None:
+        rows = await _hold_joined(tx, tables, statement)
+    elif lock is not None:
         table = tx.store.tables[tables[0]]
         await _hold(tx, table, statement._where_criteria, skip=bool(lock.skip_locked))
         rows = _matching(tx, table, statement, only_mine=True)
@@ -155,7 +158,8 @@ async def select(tx: Transaction, statement: Select[Any]) -> Found:
 def _plain_rows(tx: Transaction, names: list[str], statement: Select[Any]) -> list[Row]:
     if len(names) == 1:
         return _matching(tx, tx.store.tables[names[0]], statement)
-    matches = _matcher(tx, [*statement._where_criteria, *_join_conditions(statement)])
+    conditions = [*statement._where_criteria, *_join_conditions(statement)]
+    matches = _matcher(tx, conditions, qualified)
     merged = []
     for parts in product(*([row for _, row in tx.store.tables[n].rows(tx)] for n in names)):
         row = _Merged(zip(names, parts, strict=True))
@@ -164,14 +168,39 @@ def _plain_rows(tx: Transaction, names: list[str], statement: Select[Any]) -> li
     return merged
 
 
-class _Merged(dict[str, Any]):
-    """A row of several tables: columns by name if only one table has it."""
+async def _hold_joined(tx: Transaction, names: list[str], statement: Select[Any]) -> list[Row]:
+    """Hold rows of a table that the criteria speak of, then those that are joined to them."""
+    if len(names) != 2:
+        raise NotSimulated(f"{statement}")
+    first, other = names
+    matches = _matcher(tx, _join_conditions(statement), qualified)
+    merged = []
+    for record in await _hold(tx, tx.store.tables[first], statement._where_criteria):
+        row = record.seen_by(tx) or {}
+        for joined in list(tx.store.tables[other].records.values()):
+            while (its := joined.seen_by(tx)) is not None:
+                together = _Merged([(first, row), (other, its)])
+                if not matches(together):
+                    break
+                if joined.owner in {None, tx}:
+                    await tx.take(joined)
+                    merged.append(together)
+                    break
+                await tx.wait_for(joined.owner)
+    return merged
+
+
+class _Merged:
+    """A row of several tables: columns by table and name."""
+
+    __slots__ = ("parts",)
 
     def __init__(self, parts: Iterable[tuple[str, Row]]) -> None:
         self.parts = dict(parts)
-        super().__init__()
-        for table, row in self.parts.items():
-            self.update((f"{table}.{name}", value) for name, value in row.items())
+
+    def __getitem__(self, column: tuple[str, str]) -> Any:
+        table, name = column
+        return self.parts[table][name]
 
 
 def _matching(
@@ -188,8 +217,8 @@ def _matching(
     ]
 
 
-def _matcher(tx: Transaction, criteria: Iterable[Any]) -> Any:
-    conditions = [read(clause, _subquery(tx)) for clause in criteria]
+def _matcher(tx: Transaction, criteria: Iterable[Any], name: Name = plain) -> Any:
+    conditions = [read(clause, _subquery(tx), name) for clause in criteria]
 
     def matches(row: Row) -> bool:
         return all(condition(row) for condition in conditions)
@@ -211,9 +240,14 @@ def _sorted(tx: Transaction, rows: list[Row], statement: Select[Any]) -> list[Ro
         tx.store.shuffle(rows)  # whoever needs an order asks for it
     for clause in reversed(statement._order_by_clauses):
         is_descending = getattr(clause, "modifier", None) is operators.desc_op
-        value = read(clause.element if isinstance(clause, UnaryExpression) else clause, None)
+        asked = clause.element if isinstance(clause, UnaryExpression) else clause
+        value = read(asked, None, _naming(rows))
         rows.sort(key=cmp_to_key(_comparison(value)), reverse=is_descending)
     return rows
+
+
+def _naming(rows: list[Row]) -> Name:
+    return qualified if rows and type(rows[0]) is _Merged else plain
 
 
 def _comparison(value: Value) -> Any:
@@ -244,7 +278,7 @@ def _project(tx: Transaction, statement: Select[Any], rows: list[Row]) -> Found:
             name = column.name
             readers.append(lambda row, name=name: row.parts[name] if type(row) is _Merged else row)
         else:
-            readers.append(read(column, _subquery(tx)))
+            readers.append(read(column, _subquery(tx), _naming(rows)))
     entities = [column if isinstance(column, Table) else None for column in columns]
     return Found(entities, [tuple(it(row) for it in readers) for row in rows])
 
