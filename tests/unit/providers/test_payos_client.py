@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from payment_service.providers import guard as guarding
+from payment_service.providers import exchange, guard as guarding
 from payment_service.providers.guard import Guard
-from payment_service.providers.payos import client as module
 from payment_service.providers.payos.client import PayOSClient
 from payment_service.providers.payos.settings import Credentials
 from payment_service.providers.provider import (
@@ -99,7 +98,7 @@ def refusal(code: str, description: str = "") -> bytes:
         (answer(200, b'{"code":"00"', length=1000), OutcomeUnknown),
         (b"", OutcomeUnknown),
         (b"nonsense\r\n\r\n", OutcomeUnknown),
-        (answer(200, b"x" * (module.ANSWER_BYTES_MAX + 1)), OutcomeUnknown),
+        (answer(200, b"x" * (exchange.ANSWER_BYTES_MAX + 1)), OutcomeUnknown),
     ],
 )  # fmt: skip
 async def test_every_answer_is_classified_and_a_write_is_sent_once(

@@ -7,10 +7,11 @@ from typing import Any
 import httpx
 
 from payment_service.domain.money import Currency, Money
+from payment_service.providers.exchange import CONNECT_TIMEOUT_SECONDS
 from payment_service.providers.guard import TRY_SECONDS, Guard
 from payment_service.providers.notices import Notify
 from payment_service.providers.payos import payouts, signature, webhooks
-from payment_service.providers.payos.client import CONNECT_TIMEOUT_SECONDS, PayOSClient
+from payment_service.providers.payos.client import PayOSClient
 from payment_service.providers.payos.settings import PayOSSettings
 from payment_service.providers.provider import (
     Capabilities,

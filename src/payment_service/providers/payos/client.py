@@ -4,15 +4,14 @@ payOS answers most errors with HTTP 200 and a code; so success is 2xx *and* code
 signature. What is not known to be a refusal is an unknown outcome, never a failure.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import msgspec
 
-from payment_service import failpoints
 from payment_service.providers import retry_after
+from payment_service.providers.exchange import exchange
 from payment_service.providers.guard import Guard
 from payment_service.providers.payos import signature
 from payment_service.providers.payos.settings import Credentials
@@ -26,14 +25,10 @@ from payment_service.providers.provider import (
     ProviderFailing,
     ProviderMisconfigured,
     ProviderThrottled,
-    ProviderTimeout,
-    RequestNotSent,
     RequestRejected,
     UnknownReference,
 )
 
-CONNECT_TIMEOUT_SECONDS = 2.0
-ANSWER_BYTES_MAX = 1024 * 1024
 USER_AGENT = "payment-service/0.1"
 
 # Source: payOS error table and captured answers, 2026-10. Whatever is not listed is unknown.
@@ -55,7 +50,6 @@ _REFUSALS: dict[str, type[ProviderError]] = {
     "PAYOUT_MIN_EXCEEDED_PER_TIME": RequestRejected,
     "INVALID_PARAM": RequestRejected,
 }
-_OF_SOCKETS = frozenset({"family", "getpeername", "getsockname", "setsockopt"})
 _UNAUTHORISED = frozenset({401, 403})
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -105,7 +99,9 @@ class PayOSClient:
 
         async def send(seconds: float) -> Any:
             request = self._request(method, path, body, query, headers)
-            response, content = await self._exchange(operation, request, seconds)
+            response, content = await exchange(
+                self._http, request, operation=operation, provider="payOS", seconds=seconds
+            )
             return self._read(response, content, signed_by)
 
         return await self._guard.call(operation, send, may_repeat=may_repeat)
@@ -131,38 +127,6 @@ class PayOSClient:
                 **(headers or {}),
             },
         )
-
-    async def _exchange(
-        self, operation: Operation, request: httpx.Request, seconds: float
-    ) -> tuple[httpx.Response, bytes]:
-        try:
-            async with asyncio.timeout(seconds):
-                with failpoints.effect(f"provider.{operation}"):
-                    return await self._send(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise RequestNotSent("payOS cannot be reached") from error
-        except (TimeoutError, httpx.TimeoutException) as error:
-            raise ProviderTimeout("payOS did not answer in time") from error
-        except httpx.HTTPError as error:
-            raise ProviderFailing("the connection to payOS broke") from error
-        except AttributeError as error:
-            if not _is_of_a_lost_socket(error):
-                raise
-            raise ProviderFailing("the connection to payOS broke") from error
-
-    async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        response = await self._http.send(request, stream=True)
-        try:
-            chunks: list[bytes] = []
-            size = 0
-            async for chunk in response.aiter_bytes():
-                size += len(chunk)
-                if size > ANSWER_BYTES_MAX:
-                    raise OutcomeUnknown("the answer of payOS is too large")
-                chunks.append(chunk)
-        finally:
-            await response.aclose()
-        return response, b"".join(chunks)
 
     def _read(self, response: httpx.Response, content: bytes, signed_by: str) -> Any:
         if response.status_code in _UNAUTHORISED:
@@ -202,14 +166,6 @@ class PayOSClient:
         fits = [signature.matches(sign(data, key), given) for key in keys]
         if not any(fits):
             raise OutcomeUnknown("the answer of payOS is not signed by it")
-
-
-def _is_of_a_lost_socket(error: AttributeError) -> bool:
-    """Tell whether anyio looked at the socket of a connection that was reset while it was made.
-
-    Under uvloop there is none any more. Whatever else lacks an attribute is a bug of ours.
-    """
-    return error.obj is None and error.name in _OF_SOCKETS
 
 
 def _decode(response: httpx.Response, content: bytes) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""Sends a request to a provider once, and answers "did it act?" for what goes wrong on the way."""
+
+import asyncio
+
+import httpx
+
+from payment_service import failpoints
+from payment_service.providers.provider import (
+    Operation,
+    OutcomeUnknown,
+    ProviderFailing,
+    ProviderTimeout,
+    RequestNotSent,
+)
+
+CONNECT_TIMEOUT_SECONDS = 2.0
+ANSWER_BYTES_MAX = 1024 * 1024
+_OF_SOCKETS = frozenset({"family", "getpeername", "getsockname", "setsockopt"})
+
+
+async def exchange(
+    http: httpx.AsyncClient,
+    request: httpx.Request,
+    *,
+    operation: Operation,
+    provider: str,
+    seconds: float,
+) -> tuple[httpx.Response, bytes]:
+    """Send a request, and read its answer whole.
+
+    Args:
+        http: Shared connections.
+        request: What is sent.
+        operation: What for.
+        provider: Its name, as people write it.
+        seconds: How long it may take, from the first byte to the last.
+
+    Raises:
+        RequestNotSent, ProviderTimeout, ProviderFailing, OutcomeUnknown: There is no answer.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            with failpoints.effect(f"provider.{operation}"):
+                return await _send(http, request, provider)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise RequestNotSent(f"{provider} cannot be reached") from error
+    except (TimeoutError, httpx.TimeoutException) as error:
+        raise ProviderTimeout(f"{provider} did not answer in time") from error
+    except httpx.HTTPError as error:
+        raise ProviderFailing(f"the connection to {provider} broke") from error
+    except AttributeError as error:
+        if not _is_of_a_lost_socket(error):
+            raise
+        raise ProviderFailing(f"the connection to {provider} broke") from error
+
+
+async def _send(
+    http: httpx.AsyncClient, request: httpx.Request, provider: str
+) -> tuple[httpx.Response, bytes]:
+    response = await http.send(request, stream=True)
+    try:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > ANSWER_BYTES_MAX:
+                raise OutcomeUnknown(f"the answer of {provider} is too large")
+            chunks.append(chunk)
+    finally:
+        await response.aclose()
+    return response, b"".join(chunks)
+
+
+def _is_of_a_lost_socket(error: AttributeError) -> bool:
+    """Tell whether anyio looked at the socket of a connection that was reset while it was made.
+
+    Under uvloop there is none any more. Whatever else lacks an attribute is a bug of ours.
+    """
+    return error.obj is None and error.name in _OF_SOCKETS
