@@ -11,6 +11,7 @@ from tests.support.leaks import listening
 from tests.support.odd_money import OddMoney
 from tests.support.service import Harness, environment, running_service
 from tests.support.simulator import Simulator, running_simulator
+from tests.support.stripe_simulator import StripeSimulator, running_stripe
 
 pytest_plugins = ["tests.support.stack"]
 
@@ -40,6 +41,21 @@ def simulator(shared_simulator: Simulator) -> Iterator[Simulator]:
     shared_simulator.modes(
         payout_seconds=0, auto_payouts=True, wallet=10**13, webhook_iso_times=False
     )
+
+
+@pytest.fixture(scope="session")
+def shared_stripe() -> Iterator[StripeSimulator]:
+    """One Stripe for a whole run; every test has sessions of its own in it."""
+    with running_stripe() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def stripe(shared_stripe: StripeSimulator) -> Iterator[StripeSimulator]:
+    """A Stripe on which nothing goes wrong unless the test says so."""
+    yield shared_stripe
+    shared_stripe.clear_faults()
+    shared_stripe.modes(refund_status="succeeded", webhooks=True, balance=10**12)
 
 
 @pytest.fixture(

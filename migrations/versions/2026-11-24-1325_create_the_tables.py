@@ -348,7 +348,7 @@ def upgrade() -> None:
         sa.Column("reason", key(32), nullable=False),
         sa.Column("reference", key(64), nullable=True),
         sa.Column("destination_type", key(16), nullable=False),
-        sa.Column("bank_bin", key(6), nullable=False),
+        sa.Column("bank_bin", key(6), nullable=True),
         sa.Column("account_number", sealed(512), nullable=False),
         sa.Column("account_name", sealed(1536), nullable=True),
         sa.Column("payout_number", sa.Integer(), nullable=False),

@@ -15,6 +15,7 @@ from payment_service.domain.errors import InvalidSettings
 
 Network = IPv4Network | IPv6Network
 
+DEFAULT_PROVIDER = "payos"
 SECRET_LENGTH_MIN = 32  # bytes; RFC 7518 section 3.2 for HS256
 PORT_MAX = 65535
 NUMBER_DIGITS_MAX = 9
@@ -38,10 +39,11 @@ class MountedFiles:
     def fill_in(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Read the files."""
         values = dict(environ)
+        prefixes = ("PAYMENTS_", f"{values.get('PAYMENTS_PROVIDER', DEFAULT_PROVIDER).upper()}_")
         faults = []
         for name, path in environ.items():
             target = name.removesuffix("_FILE")
-            if target == name or not target.startswith(("PAYMENTS_", "PAYOS_")):
+            if target == name or not target.startswith(prefixes):
                 continue
             try:
                 values[target] = Path(path).read_text().strip()
@@ -104,7 +106,7 @@ class Settings:
             database_url=reader.database_url(),
             broker_url=reader.broker_url(),
             data_keys=reader.required("PAYMENTS_DATA_KEYS"),
-            provider=reader.text("PAYMENTS_PROVIDER", "payos"),
+            provider=reader.text("PAYMENTS_PROVIDER", DEFAULT_PROVIDER),
             public_url=reader.url("PAYMENTS_PUBLIC_URL", "http://127.0.0.1:8000"),
             host=reader.text("PAYMENTS_HOST", "127.0.0.1"),
             port=reader.port("PAYMENTS_PORT", 8000),

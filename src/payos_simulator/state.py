@@ -26,7 +26,7 @@ def load(config: Config) -> Books:
 class Keeper:
     """Writes the books when they have changed."""
 
-    def __init__(self, path: Path | None, books: Books) -> None:
+    def __init__(self, path: Path | None, books: msgspec.Struct) -> None:
         self._path = path
         self._books = books
         self._changed = asyncio.Event()

@@ -44,6 +44,7 @@ PAY = request_example("/v1/payments", "withExpiry")
 REFUND = request_example("/v1/payments/{payment_id}/refunds", "toAnAccount")
 RESOLVE = request_example("/v1/exceptions/{exception_id}/resolve", "refundToAnAccount")
 HOOK = request_example("/v1/webhooks/payos", "transfer")
+EVENT = request_example("/v1/webhooks/stripe", "charge")
 TIMELINE = {
     "payment_id": PAYMENT_ID,
     "entries": [
@@ -78,6 +79,9 @@ def _results() -> dict[str, Any]:
         ),
         "resolve_exception": routes.ResolveException200(body=exception),
         "receive_payos_webhook": routes.ReceivePayosWebhook200(
+            body=models.WebhookAcknowledgement(success=True)
+        ),
+        "receive_stripe_webhook": routes.ReceiveStripeWebhook200(
             body=models.WebhookAcknowledgement(success=True)
         ),
         "get_health": routes.GetHealth200(
@@ -194,6 +198,11 @@ class Webhooks:
         self, context: Context, /, *, body: models.PayosWebhook
     ) -> routes.ReceivePayosWebhookResult:
         return self._stub.answer("receive_payos_webhook", context, body=body)
+
+    async def receive_stripe_webhook(
+        self, context: Context, /, *, body: models.StripeWebhook
+    ) -> routes.ReceiveStripeWebhookResult:
+        return self._stub.answer("receive_stripe_webhook", context, body=body)
 
 
 class System:

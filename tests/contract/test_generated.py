@@ -109,7 +109,7 @@ def test_the_table_of_operations_is_the_contract():
         "createPayment", "cancelPayment", "createRefund", "resolveException",
     }  # fmt: skip
     assert {op.id for op in OPERATIONS if not op.security} == {
-        "getHealth", "getQrCode", "receivePayosWebhook",
+        "getHealth", "getQrCode", "receivePayosWebhook", "receiveStripeWebhook",
     }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 
 
 # Whoever sends so many webhooks that nobody signed is held off.
 [[operations]]
-include-operation-id = "receivePayosWebhook"
+include-operation-id = ["receivePayosWebhook", "receiveStripeWebhook"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422, 429]
 
 [reports.ndjson]

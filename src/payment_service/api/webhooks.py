@@ -52,12 +52,23 @@ class WebhookHandlers:
         self, context: Context, /, *, body: contract.PayosWebhook
     ) -> routes.ReceivePayosWebhookResult:
         """Take a payOS webhook in."""
-        if self._provider.name != "payos":
-            raise NotFound("payOS is not the provider here.")
+        await self._receive(context, "payos")
+        return routes.ReceivePayosWebhook200(body=contract.WebhookAcknowledgement(success=True))
+
+    async def receive_stripe_webhook(
+        self, context: Context, /, *, body: contract.StripeWebhook
+    ) -> routes.ReceiveStripeWebhookResult:
+        """Take a Stripe webhook in."""
+        await self._receive(context, "stripe")
+        return routes.ReceiveStripeWebhook200(body=contract.WebhookAcknowledgement(success=True))
+
+    async def _receive(self, context: Context, sender: str) -> None:
+        if self._provider.name != sender:
+            raise NotFound("This is not the provider here.")
         source = self._sources.source_of(context)
         if self._allowed and not is_within(source, self._allowed):
             self._metrics.webhooks.labels("source_refused").inc()
-            raise NotFound("payOS does not send from there.")
+            raise NotFound("The provider does not send from there.")
         try:
             await receive_webhook(
                 self._database,
@@ -76,4 +87,3 @@ class WebhookHandlers:
             self._metrics.webhooks.labels("signature_invalid").inc()
             log.warning("webhook.signature_invalid", client=str(source))
             raise
-        return routes.ReceivePayosWebhook200(body=contract.WebhookAcknowledgement(success=True))

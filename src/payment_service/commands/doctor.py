@@ -25,7 +25,6 @@ from payment_service.storage.inspection import inspect
 CHECK_SECONDS = 30.0
 WEBHOOK_SECONDS = 5.0
 SKEW_MAX = timedelta(seconds=2)
-WEBHOOK_PATH = "/v1/webhooks/payos"
 NOBODY = "ref_00000000000000000000000000-0"  # a payout that cannot exist
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -86,7 +85,7 @@ async def _settings(service: Service) -> AsyncIterator[Finding]:
     public, database = urlsplit(settings.public_url), urlsplit(settings.database_url)
     if public.scheme != "https" and public.hostname not in _LOCAL:
         detail = "the public address is not https"
-        yield Finding("settings", "hint", detail, "set PAYMENTS_PUBLIC_URL to what payOS calls")
+        yield Finding("settings", "hint", detail, "set PAYMENTS_PUBLIC_URL to what it calls")
     is_remote = database.hostname is not None and database.hostname not in _LOCAL
     if is_remote and "ssl_ca=" not in database.query:
         detail = "the database is asked without TLS"
@@ -141,7 +140,7 @@ async def _provider(service: Service) -> AsyncIterator[Finding]:
     yield Finding("provider", "fine", f"{service.provider.name} knows our credentials")
     if not service.provider.capabilities.refunds:
         detail = "payouts are not configured: refunds answer REFUND_NOT_SUPPORTED"
-        yield Finding("provider", "hint", detail, "set PAYOS_PAYOUT_...")
+        yield Finding("provider", "hint", detail, "set what the provider needs for them (README)")
         return
     await service.provider.find_refund(NOBODY)
     yield Finding("provider", "fine", f"{service.provider.name} knows our payout credentials")
@@ -149,7 +148,7 @@ async def _provider(service: Service) -> AsyncIterator[Finding]:
 
 async def _webhook(service: Service) -> AsyncIterator[Finding]:
     """Ask the webhook's address as anybody could: it must refuse a GET in our words."""
-    url = f"{service.settings.public_url}{WEBHOOK_PATH}"
+    url = f"{service.settings.public_url}/v1/webhooks/{service.provider.name}"
     fault = await asyncio.to_thread(_webhook_fault, url)
     if fault is None:
         yield Finding("webhook", "fine", f"{url} is ours")

@@ -80,7 +80,7 @@ def _refund(entry: Entry) -> str:
         f"{entry['amount']:,} {entry['currency']}",
         entry["status"],
         entry["because"],
-        f"to {entry['bank_bin']} {entry['account']}",
+        f"to {entry['bank_bin'] or 'card'} {entry['account']}",
         f"payout {entry['payout']}",
     )
 

@@ -117,7 +117,7 @@ class RefundDestinationRequired(PaymentServiceError):
 
 
 class RefundNotSupported(PaymentServiceError):
-    """The provider has no way to pay out here."""
+    """The provider has no way to pay out here, or not to that account."""
 
 
 class ExceptionAlreadyResolved(PaymentServiceError):

@@ -2,11 +2,12 @@
 
 import re
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # 10 bits each
 _PAIR_SHIFTS = range(120, -1, -10)
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ORDER_CODE_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _ORDER_CODE_RANDOM_BITS = 12
 _ID = re.compile(rf"[a-z]{{3}}_[{_ALPHABET}]{{26}}")
@@ -26,6 +27,15 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def id_made_at(name: str) -> datetime:
+    """Tell when an id was made: some providers find our names only by their time."""
+    assert is_id(name), "not an id of ours"
+    number = 0
+    for character in name[-26:]:
+        number = number << 5 | _ALPHABET.index(character)
+    return _UNIX_EPOCH + timedelta(milliseconds=number >> 80)
+
+
 def new_token() -> str:
     """Make a name that nobody can guess: 192 random bits, 32 URL-safe characters."""
     return secrets.token_urlsafe(24)
@@ -39,6 +49,11 @@ def new_order_code(at: datetime) -> int:
     """
     milliseconds = int((at - _ORDER_CODE_EPOCH).total_seconds() * 1000)
     return (milliseconds << _ORDER_CODE_RANDOM_BITS) | secrets.randbits(_ORDER_CODE_RANDOM_BITS)
+
+
+def order_code_made_at(order_code: int) -> datetime:
+    """Tell when an order code was made: some providers find our names only by their time."""
+    return _ORDER_CODE_EPOCH + timedelta(milliseconds=order_code >> _ORDER_CODE_RANDOM_BITS)
 
 
 def new_transfer_text() -> str:

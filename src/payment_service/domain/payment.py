@@ -31,6 +31,8 @@ class FailureReason(StrEnum):
     CANCELED = "canceled"
     REJECTED = "rejected"
     PROVIDER_FAILED = "provider_failed"
+    DECLINED = "declined"
+    INVALID_CARD = "invalid_card"
 
 
 _S = PaymentStatus

@@ -57,7 +57,7 @@ class DestinationType(StrEnum):
 class BankAccount:
     """An account that can be paid."""
 
-    bank_bin: str  # six digits
+    bank_bin: str | None  # six digits; None where the provider names what it pays back to
     account_number: str
     account_name: str | None
 

@@ -12,7 +12,15 @@ from payment_service.storage import payments
 from payment_service.storage.database import Session
 from payment_service.storage.models import Payment, PaymentAttempt
 
-_CLOSED = frozenset({CheckoutState.CANCELED, CheckoutState.EXPIRED, CheckoutState.FAILED})
+_CLOSED = frozenset(
+    {
+        CheckoutState.CANCELED,
+        CheckoutState.EXPIRED,
+        CheckoutState.FAILED,
+        CheckoutState.DECLINED,
+        CheckoutState.INVALID_CARD,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,11 @@ EXPIRED = Verdict(PaymentStatus.EXPIRED)
 CANCELED = Verdict(PaymentStatus.FAILED, FailureReason.CANCELED)
 PROVIDER_FAILED = Verdict(PaymentStatus.FAILED, FailureReason.PROVIDER_FAILED)
 REJECTED = Verdict(PaymentStatus.FAILED, FailureReason.REJECTED)
+_OF_TIME = {
+    CheckoutState.DECLINED: Verdict(PaymentStatus.FAILED, FailureReason.DECLINED),
+    CheckoutState.INVALID_CARD: Verdict(PaymentStatus.FAILED, FailureReason.INVALID_CARD),
+}
+"""What it means that the time is up where the payer has tried in vain; a wish ends it as ever."""
 
 
 def is_closed(seen: ProviderPayment) -> bool:
@@ -57,6 +70,8 @@ async def record_observation(
     if payment.status != PaymentStatus.PENDING or not is_closed(seen):
         return
     verdict = PROVIDER_FAILED if seen.state is CheckoutState.FAILED else when_closed
+    if verdict == EXPIRED:
+        verdict = _OF_TIME.get(seen.state, EXPIRED)
     await close_unpaid(session, payment, attempt, verdict, actor=actor, reason=reason, now=now)
 
 

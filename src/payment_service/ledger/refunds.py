@@ -58,7 +58,7 @@ async def reserve(
     """Reserve the amount of a payment that the caller has locked; `pay_out_refund` pays it out.
 
     Raises:
-        RefundNotSupported: The provider cannot pay out here.
+        RefundNotSupported: The provider cannot pay out here, or not to that account.
         InvalidStateTransition: The payment is pending: the payer may complete it.
         RefundExceedsAvailable: The amount is more than what is left.
         RefundDestinationRequired: It is not known who paid.
@@ -75,7 +75,11 @@ async def reserve(
         reserved=payment.amount_reserved,
         wanted=promise.amount,
     )
-    account = promise.destination or await _find_source(session, payment, promise.transfer)
+    if promise.destination and not capabilities.payouts:
+        raise RefundNotSupported("This payment's money can only go back to where it came from.")
+    account = promise.destination or await _find_source(
+        session, payment, promise.transfer, needs_bank=capabilities.payouts
+    )
     if not await refunds.reserve(session, payment.id, promise.amount):
         raise RefundExceedsAvailable(payment.amount_refundable)
     await session.refresh(payment)
@@ -209,11 +213,13 @@ def _end(refund: Refund, reason: RefundFailureReason, *, now: datetime) -> None:
     refund.updated_at = now
 
 
-async def _find_source(session: Session, payment: Payment, transfer: Receipt | None) -> BankAccount:
+async def _find_source(
+    session: Session, payment: Payment, transfer: Receipt | None, *, needs_bank: bool
+) -> BankAccount:
     """Find the account that paid, if the provider told it in a form that can be paid back to."""
     transfers = [transfer] if transfer else await payments.list_receipts(session, payment.id)
     for receipt in transfers:
-        if receipt.payer_bank_bin and receipt.payer_account_number:
+        if receipt.payer_account_number and (receipt.payer_bank_bin or not needs_bank):
             return BankAccount(
                 receipt.payer_bank_bin, receipt.payer_account_number, receipt.payer_account_name
             )

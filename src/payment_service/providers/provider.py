@@ -114,6 +114,7 @@ class Capabilities:
 
     refunds: bool
     native_qr: bool  # `Checkout.qr_code` is filled
+    payouts: bool = True  # refunds can go to any bank account, not only back to who paid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,19 +139,29 @@ class Checkout:
 
 
 class CheckoutState(StrEnum):
-    """What the provider says of a payment link. UNRECOGNISED: a word we do not know, ask again."""
+    """What the provider says of a payment link.
+
+    DECLINED, INVALID_CARD: it is closed, and the payer's last try was refused for that. While it
+    can be tried again it is OPEN. UNRECOGNISED: a word we do not know, ask again.
+    """
 
     OPEN = "open"
     PAID = "paid"
     CANCELED = "canceled"
     EXPIRED = "expired"
     FAILED = "failed"
+    DECLINED = "declined"
+    INVALID_CARD = "invalid_card"
     UNRECOGNISED = "unrecognised"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payer:
-    """The account that paid, as far as the provider tells."""
+    """The account that paid, as far as the provider tells.
+
+    Where the provider gives back to who paid, and to nobody else, `account_number` is its own name
+    for that, and ends in the digits that the payer knows.
+    """
 
     bank_id: str | None  # as the provider writes it; not always a NAPAS number
     bank_bin: str | None  # the six-digit NAPAS number, when it is one
@@ -160,7 +171,7 @@ class Payer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """One bank transfer to a payment link."""
+    """Money that reached a payment link at once: a bank transfer, or the charge of a card."""
 
     order_code: int
     provider_reference: str
@@ -183,9 +194,15 @@ class ProviderPayment:
 
 
 class WebhookKind(StrEnum):
-    """`transfer` reports money; `ping` is the sample sent when the webhook URL is registered."""
+    """What a webhook is for.
+
+    `transfer` reports money. `news` says that something has changed, and moves no money: the
+    provider is asked what. `ping` is nothing to us, such as the sample sent when the webhook URL is
+    registered.
+    """
 
     TRANSFER = "transfer"
+    NEWS = "news"
     PING = "ping"
 
 
@@ -205,6 +222,9 @@ class WebhookReport:
     kind: WebhookKind
     transfer: Transfer | None
     is_ambiguous: bool = False  # the signature fits other contents, too: ask, do not believe
+    order_code: int | None = None  # of a payment that there are news of
+    refund_reference: str | None = None  # our name for the payout that there are news of
+    reason: str | None = None  # for support, where nothing is applied; names no person
 
 
 class UnreadableWebhook(Exception):
@@ -218,7 +238,7 @@ class RefundRequest:
     reference: str  # our name for this try, unique for ever; ASCII letters, digits, '-', '_'
     idempotency_key: str
     money: Money
-    bank_bin: str  # six digits
+    bank_bin: str | None  # six digits; None for what `Payer.account_number` told without a bank
     account_number: str = field(repr=False)
     text: str  # on the bank statement; ASCII letters, digits, space
 

@@ -234,7 +234,7 @@ class Refund(Base):
     reason: Mapped[str] = mapped_column(ascii_key(32))
     reference: Mapped[str | None] = mapped_column(ascii_key(64))  # the merchant's
     destination_type: Mapped[str] = mapped_column(ascii_key(16))
-    bank_bin: Mapped[str] = mapped_column(ascii_key(6))
+    bank_bin: Mapped[str | None] = mapped_column(ascii_key(6))  # None: back to a card
     account_number: Mapped[Masked] = mapped_column(SealedText("refunds.account_number", 512))
     account_name: Mapped[Masked | None] = mapped_column(SealedText("refunds.account_name", 1536))
     payout_number: Mapped[int] = mapped_column(Integer, default=1)

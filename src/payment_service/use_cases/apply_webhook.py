@@ -13,8 +13,9 @@ from payment_service.providers.provider import (
     Transfer,
     UnreadableWebhook,
     WebhookKind,
+    WebhookReport,
 )
-from payment_service.storage import outbox, payments, webhooks
+from payment_service.storage import outbox, payments, refunds, webhooks
 from payment_service.storage.database import Database, Session, tell
 from payment_service.storage.models import WebhookEvent
 from payment_service.telemetry import tracing
@@ -41,8 +42,10 @@ async def apply_webhook(
         except UnreadableWebhook as error:
             await _bury(session, webhook, f"unreadable: {error}", clock)
             return webhook.status
-        if report.kind is WebhookKind.PING or report.transfer is None:
-            _finish(session, webhook, webhooks.IGNORED, "ping", clock)
+        if report.kind is WebhookKind.NEWS:
+            await _ask_soon(session, webhook, report, clock)
+        elif report.kind is WebhookKind.PING or report.transfer is None:
+            _finish(session, webhook, webhooks.IGNORED, report.reason or "ping", clock)
         elif report.is_ambiguous:
             await _ask_instead(session, webhook, report.transfer, clock)
         else:
@@ -115,6 +118,29 @@ async def _ask_instead(
         return
     payment.next_check_at = clock()
     _finish(session, webhook, webhooks.IGNORED, "ambiguous: the provider is asked", clock)
+
+
+async def _ask_soon(
+    session: Session, webhook: WebhookEvent, report: WebhookReport, clock: Clock
+) -> None:
+    """Have the provider asked at once about what is named: it would be anyway, only later."""
+    if report.order_code is not None:
+        attempt = await payments.find_attempt_by_order_code(session, report.order_code)
+        if attempt is not None:
+            payment = await payments.lock_payment(session, attempt.payment_id)
+            webhook.payment_id = payment.id
+            if is_watched(payment, now=clock()) and not payment.is_reserved:
+                payment.next_check_at = clock()
+    if report.refund_reference is not None:
+        refund_id = report.refund_reference.rpartition("-")[0]
+        payment_id = await refunds.find_payment_id(session, refund_id)
+        if payment_id is not None:
+            await payments.lock_payment(session, payment_id)
+            refund = await refunds.lock_refund(session, refund_id)
+            webhook.payment_id = payment_id
+            if refund.next_check_at is not None:
+                refund.next_check_at = clock()
+    _finish(session, webhook, webhooks.IGNORED, report.reason, clock)
 
 
 def _finish(

@@ -5,13 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+import httpx
 import msgspec
 import pytest
 
 from payment_service.domain.errors import InvalidSettings, WebhookSignatureInvalid
-from payment_service.domain.ids import new_order_code, new_transfer_text
+from payment_service.domain.ids import new_id, new_order_code, new_transfer_text
 from payment_service.domain.money import Currency, Money
 from payment_service.providers.circuit_breaker import CALLS_MIN, OPEN_SECONDS_MAX
 from payment_service.providers.fake.adapter import FakeProvider
@@ -20,8 +21,10 @@ from payment_service.providers.provider import (
     CheckoutState,
     HeldBack,
     InsufficientFunds,
+    InvalidDestination,
     Operation,
     OutcomeUnknown,
+    Payer,
     PaymentProvider,
     PayoutState,
     ProviderError,
@@ -31,12 +34,17 @@ from payment_service.providers.provider import (
 )
 from payment_service.providers.registry import open_provider
 from tests.support.simulator import Simulator
+from tests.support.stripe_simulator import StripeSimulator
 
 Delivery = tuple[Mapping[str, str], bytes]
+# A bank account, in its own form and in one that a card checkout could have given.
+SOMEBODY = Payer(bank_id="970422", bank_bin="970422", account_number="ch_0123456789/6789")
 
 
 class World(Protocol):
     """The payer and the bank, as each provider simulates them."""
+
+    takes_any_transfer: bool  # of any amount, any number, and late; a card pays what is asked, once
 
     def pay(self, order_code: int, amount: int | None = None) -> Delivery: ...
     def drain_wallet(self) -> None: ...
@@ -46,6 +54,7 @@ class World(Protocol):
 @dataclass
 class FakeWorld:
     provider: FakeProvider
+    takes_any_transfer = True
 
     def pay(self, order_code: int, amount: int | None = None) -> Delivery:
         return self.provider.pay(order_code, amount)
@@ -61,6 +70,7 @@ class FakeWorld:
 class PayOSWorld:
     simulator: Simulator
     provider: PaymentProvider
+    takes_any_transfer = True
 
     def pay(self, order_code: int, amount: int | None = None) -> Delivery:
         self.simulator.pay(order_code, amount)
@@ -70,22 +80,49 @@ class PayOSWorld:
         self.simulator.modes(wallet=0)
 
     async def bring_down(self, operation: Operation) -> None:
-        self.simulator.fault("status", status=500, times=10 * CALLS_MIN)
-        for _ in range(CALLS_MIN):
-            with contextlib.suppress(ProviderError):
-                await CALLS[operation](self.provider)
-        self.simulator.clear_faults()
+        await fail_calls(self.simulator, self.provider, operation)
 
 
-@pytest.fixture(params=["fake", "payos"])
+@dataclass
+class StripeWorld:
+    simulator: StripeSimulator
+    provider: PaymentProvider
+    takes_any_transfer = False
+
+    def pay(self, order_code: int, amount: int | None = None) -> Delivery:
+        self.simulator.pay(order_code)
+        return self.simulator.events("charge.succeeded", about=order_code)[-1]
+
+    def drain_wallet(self) -> None:
+        self.simulator.modes(balance=0)
+
+    async def bring_down(self, operation: Operation) -> None:
+        await fail_calls(self.simulator, self.provider, operation)
+
+
+async def fail_calls(
+    simulator: Simulator | StripeSimulator, provider: PaymentProvider, operation: Operation
+) -> None:
+    simulator.fault("status", status=500, times=10 * CALLS_MIN)
+    for _ in range(CALLS_MIN):
+        with contextlib.suppress(ProviderError):
+            await CALLS[operation](provider)
+    simulator.clear_faults()
+
+
+@pytest.fixture(params=["fake", "payos", "stripe"])
 async def setting(
-    request: pytest.FixtureRequest, simulator: Simulator
+    request: pytest.FixtureRequest, simulator: Simulator, stripe: StripeSimulator
 ) -> AsyncIterator[tuple[PaymentProvider, World]]:
-    environment = simulator.environment if request.param == "payos" else {}
+    environments = {"payos": simulator.environment, "stripe": stripe.environment, "fake": {}}
+    environment = environments[request.param]
     async with open_provider(request.param, environment, lambda *_: None) as provider:
-        fake = isinstance(provider, FakeProvider)
-        world: Any = FakeWorld(provider) if fake else PayOSWorld(simulator, provider)
-        yield provider, world
+        worlds: dict[str, Any] = {
+            "payos": lambda: PayOSWorld(simulator, provider),
+            "stripe": lambda: StripeWorld(stripe, provider),
+            "fake": lambda: FakeWorld(cast("FakeProvider", provider)),
+        }
+        yield provider, worlds[request.param]()
 
 
 @pytest.fixture
@@ -110,23 +147,38 @@ def checkout(amount: int = 45_000) -> CheckoutRequest:
     )
 
 
-def payout(reference: str, amount: int = 1000) -> RefundRequest:
+def payout(reference: str, amount: int = 1000, *, to: Payer = SOMEBODY) -> RefundRequest:
     return RefundRequest(
         reference=reference,
         idempotency_key=reference,
         money=Money(amount, Currency.VND),
-        bank_bin="970422",
-        account_number="0123456789",
+        bank_bin=to.bank_bin,
+        account_number=to.account_number or "",
         text="REFUND 1",
     )
+
+
+def new_reference() -> str:
+    return f"{new_id('ref', datetime.now(UTC))}-1"
+
+
+async def payer_of_a_payment(provider: PaymentProvider, world: World) -> Payer:
+    """Tell who paid, as the service would learn it: a provider may give back to nobody else."""
+    request = checkout()
+    await provider.create_payment(request)
+    world.pay(request.order_code)
+    seen = await provider.get_payment(request.order_code)
+    payer = seen.transfers[0].payer
+    assert payer is not None
+    return payer
 
 
 CALLS: dict[Operation, Callable[[PaymentProvider], Awaitable[Any]]] = {
     Operation.CREATE: lambda provider: provider.create_payment(checkout()),
     Operation.GET: lambda provider: provider.get_payment(1),
     Operation.CANCEL: lambda provider: provider.cancel_payment(1, "why not"),
-    Operation.REFUND: lambda provider: provider.refund(payout("ref_0-1")),
-    Operation.FIND_REFUND: lambda provider: provider.find_refund("ref_0-1"),
+    Operation.REFUND: lambda provider: provider.refund(payout(new_reference())),
+    Operation.FIND_REFUND: lambda provider: provider.find_refund(new_reference()),
 }
 
 
@@ -217,10 +269,12 @@ async def test_webhook_and_question_tell_the_same_transfer(
 async def test_deliveries_of_one_event_have_one_name(
     provider: PaymentProvider, world: World
 ) -> None:
-    request = checkout()
+    request, other = checkout(), checkout()
     await provider.create_payment(request)
+    await provider.create_payment(other)
     headers, body = world.pay(request.order_code, 100)
-    more_headers, more = world.pay(request.order_code, 100)
+    second = request if world.takes_any_transfer else other
+    more_headers, more = world.pay(second.order_code, 100)
 
     name = provider.verify_webhook(headers, body).event_id
 
@@ -268,6 +322,10 @@ async def test_money_after_the_end_is_told(provider: PaymentProvider, world: Wor
     request = checkout()
     await provider.create_payment(request)
     await provider.cancel_payment(request.order_code, "out of stock")
+    if not world.takes_any_transfer:
+        with pytest.raises(httpx.HTTPStatusError):  # the page takes no card any more
+            world.pay(request.order_code)
+        return
     world.pay(request.order_code)
 
     seen = await provider.get_payment(request.order_code)
@@ -275,11 +333,13 @@ async def test_money_after_the_end_is_told(provider: PaymentProvider, world: Wor
     assert (seen.state, len(seen.transfers)) == (CheckoutState.CANCELED, 1)
 
 
-async def test_refund_is_paid_once_whatever_happens(provider: PaymentProvider) -> None:
-    reference = f"ref_{new_order_code(datetime.now(UTC))}-1"
+async def test_refund_is_paid_once_whatever_happens(
+    provider: PaymentProvider, world: World
+) -> None:
+    payer, reference = await payer_of_a_payment(provider, world), new_reference()
     assert await provider.find_refund(reference) is None
 
-    made = await asyncio.gather(*(provider.refund(payout(reference)) for _ in range(5)))
+    made = await asyncio.gather(*(provider.refund(payout(reference, to=payer)) for _ in range(5)))
     found = await provider.find_refund(reference)
 
     assert found is not None
@@ -288,20 +348,40 @@ async def test_refund_is_paid_once_whatever_happens(provider: PaymentProvider) -
 
 
 async def test_empty_wallet_is_a_definite_refusal(provider: PaymentProvider, world: World) -> None:
+    payer = await payer_of_a_payment(provider, world)
     world.drain_wallet()
 
     with pytest.raises(InsufficientFunds):
-        await provider.refund(payout(f"ref_{new_order_code(datetime.now(UTC))}-1"))
+        await provider.refund(payout(new_reference(), to=payer))
+
+
+async def test_what_cannot_be_paid_back_to_is_a_definite_refusal(provider: PaymentProvider) -> None:
+    nobody = Payer(bank_id=None, bank_bin=None, account_number="nobody")
+    if provider.name == "fake":
+        pytest.skip("the fake bank knows every account")
+
+    with pytest.raises(InvalidDestination):
+        await provider.refund(payout(new_reference(), to=nobody))
 
 
 def test_unknown_provider_is_refused_with_the_names_that_exist() -> None:
-    with pytest.raises(InvalidSettings, match="fake, payos"):
-        open_provider("stripe", {}, lambda *_: None)
+    with pytest.raises(InvalidSettings, match="fake, payos, stripe"):
+        open_provider("paypal", {}, lambda *_: None)
 
 
-async def test_bad_settings_are_told_all_at_once() -> None:
+@pytest.mark.parametrize(
+    ("name", "settings", "faults"),
+    [
+        ("payos", {"PAYOS_BASE_URL": "ftp://x/y"}, 5),
+        ("stripe", {"STRIPE_BASE_URL": "ftp://x/y", "STRIPE_SECRET_KEY": "pk_test_x"}, 4),
+    ],
+)
+async def test_bad_settings_are_told_all_at_once(
+    name: str, settings: dict[str, str], faults: int
+) -> None:
     with pytest.raises(InvalidSettings) as caught:
-        async with open_provider("payos", {"PAYOS_BASE_URL": "ftp://x/y"}, lambda *_: None):
+        async with open_provider(name, settings, lambda *_: None):
             pass
 
-    assert len(caught.value.faults) == 5
+    assert len(caught.value.faults) == faults
+    assert all(value not in fault for value in settings.values() for fault in caught.value.faults)

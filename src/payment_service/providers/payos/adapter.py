@@ -18,6 +18,7 @@ from payment_service.providers.provider import (
     Checkout,
     CheckoutRequest,
     CheckoutState,
+    InvalidDestination,
     Operation,
     OutcomeUnknown,
     ProviderError,
@@ -127,6 +128,8 @@ class PayOSProvider:
     async def refund(self, request: RefundRequest) -> ProviderRefund:
         """Pay out; see `PaymentProvider`."""
         client, credentials = self._payout_channel()
+        if request.bank_bin is None:
+            raise InvalidDestination("payOS pays out to bank accounts")
         body = payouts.request_body(request)
         headers = {
             "x-idempotency-key": request.idempotency_key,
