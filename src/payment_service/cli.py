@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("relay", help="publish what waits in the outbox")
     commands.add_parser("consumer", help="apply webhooks")
     commands.add_parser("scheduler", help="look after what is due")
-    commands.add_parser("dev", help="all of it in one process, with a simulated payOS")
+    commands.add_parser("dev", help="all of it in one process, with a simulated provider")
     _add_token(commands)
     for module in COMMANDS:
         module.add_to(commands)

@@ -1,8 +1,9 @@
-"""`payment-service dev`: everything in one process, with SQLite and a simulated payOS."""
+"""`payment-service dev`: everything in one process, with SQLite and a simulated provider."""
 
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,38 +19,74 @@ from payment_service.storage.sealing import new_key
 from payment_service.workers.dev_clock import DevClock
 from payment_service.workers.ops_server import AsgiApp
 
-SIMULATOR_APP = "payos_simulator.app:create_app_from_environment"  # by name: it is no part of us
 SCOPES = "payments:read payments:write refunds:write exceptions:write"
 DATA_KEYS = "var/data-keys"
 TOKEN_LIFETIME = timedelta(days=7)
 SIMULATOR_SECONDS = 5.0  # that it may take to answer
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Complete the environment with what development needs; what is set stays."""
-    port = environ.get("PAYMENTS_PORT", "8000")
-    simulator_port = environ.get("PAYOS_SIMULATOR_PORT", "8100")
-    defaults = {
-        "PAYMENTS_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "PAYMENTS_AUTH_SECRET": secrets.token_urlsafe(32),
-        "PAYMENTS_AUTH_ISSUER": "payment-service-dev",
-        "PAYMENTS_AUTH_AUDIENCE": "payment-service",
-        "PAYMENTS_AUTH_LIFETIME_HOURS": str(TOKEN_LIFETIME // timedelta(hours=1)),
-        "PAYMENTS_LOG_LEVEL": "WARNING",
-        "PAYMENTS_DEV_CLOCK_STATE": "var/dev-clock-seconds",
-        "PAYOS_SIMULATOR_PORT": simulator_port,
-        "PAYOS_SIMULATOR_PUBLIC_URL": f"http://127.0.0.1:{simulator_port}",
-        "PAYOS_SIMULATOR_STATE": "var/payos-simulator.json",
-        "PAYOS_SIMULATOR_WEBHOOK_URL": f"http://127.0.0.1:{port}/v1/webhooks/payos",
-        "PAYOS_BASE_URL": f"http://127.0.0.1:{simulator_port}",
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """A provider to develop with, which has an admin API, and settings that begin with its name."""
+
+    title: str
+    app: str  # by name: it is no part of us
+    credentials: Mapping[str, str]
+
+    @property
+    def prefix(self) -> str:
+        """What its settings begin with."""
+        return f"{self.title.upper()}_"
+
+
+PAYOS = Simulator(
+    "payOS",
+    "payos_simulator.app:create_app_from_environment",
+    {
         "PAYOS_CLIENT_ID": "dev-client",
         "PAYOS_API_KEY": "dev-api-key",
         "PAYOS_CHECKSUM_KEY": "dev-checksum-key",
         "PAYOS_PAYOUT_CLIENT_ID": "dev-payout-client",
         "PAYOS_PAYOUT_API_KEY": "dev-payout-api-key",
         "PAYOS_PAYOUT_CHECKSUM_KEY": "dev-payout-checksum-key",
+    },
+)
+STRIPE = Simulator(
+    "Stripe",
+    "stripe_simulator.app:create_app_from_environment",
+    {"STRIPE_SECRET_KEY": "sk_test_dev", "STRIPE_WEBHOOK_SECRET": "whsec_dev"},
+)
+
+
+def simulator_of(environ: Mapping[str, str]) -> Simulator:
+    """Choose the simulator of the provider."""
+    return STRIPE if environ.get("PAYMENTS_PROVIDER") == "stripe" else PAYOS
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Complete the environment with what development needs; what is set stays."""
+    simulator = simulator_of(environ)
+    name, prefix = simulator.title.lower(), simulator.prefix
+    port = environ.get("PAYMENTS_PORT", "8000")
+    simulator_port = environ.get(f"{prefix}SIMULATOR_PORT", "8100")
+    # What is known to one provider is nothing to another: each has data, and a time, of its own.
+    kept = "" if simulator is PAYOS else f"{name}-"
+    defaults = {
+        "PAYMENTS_DATABASE_URL": f"sqlite+aiosqlite:///var/{kept}payments.db",
+        "PAYMENTS_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "PAYMENTS_AUTH_SECRET": secrets.token_urlsafe(32),
+        "PAYMENTS_AUTH_ISSUER": "payment-service-dev",
+        "PAYMENTS_AUTH_AUDIENCE": "payment-service",
+        "PAYMENTS_AUTH_LIFETIME_HOURS": str(TOKEN_LIFETIME // timedelta(hours=1)),
+        "PAYMENTS_LOG_LEVEL": "WARNING",
+        "PAYMENTS_DEV_CLOCK_STATE": f"var/{kept}dev-clock-seconds",
+        f"{prefix}SIMULATOR_PORT": simulator_port,
+        f"{prefix}SIMULATOR_PUBLIC_URL": f"http://127.0.0.1:{simulator_port}",
+        f"{prefix}SIMULATOR_STATE": f"var/{name}-simulator.json",
+        f"{prefix}SIMULATOR_WEBHOOK_URL": f"http://127.0.0.1:{port}/v1/webhooks/{name}",
+        f"{prefix}BASE_URL": f"http://127.0.0.1:{simulator_port}",
     }
-    return {**defaults, **environ}
+    return {**defaults, **simulator.credentials, **environ}
 
 
 async def run(environ: Mapping[str, str]) -> None:
@@ -59,9 +96,11 @@ async def run(environ: Mapping[str, str]) -> None:
         complete["PAYMENTS_DATA_KEYS"] = _kept_keys(Path(DATA_KEYS))
     os.environ.update(complete)  # the simulator reads its own settings
     settings = Settings.read(complete)
-    simulator = Listener(SIMULATOR_APP, "127.0.0.1", int(complete["PAYOS_SIMULATOR_PORT"]))
+    simulator = simulator_of(complete)
+    port = int(complete[f"{simulator.prefix}SIMULATOR_PORT"])
     clock = KeptClock(Path(complete["PAYMENTS_DEV_CLOCK_STATE"]))
-    bank = f"http://127.0.0.1:{simulator.port}"
+    bank = f"http://127.0.0.1:{port}"
+    beside = (Listener(simulator.app, "127.0.0.1", port),)
 
     def before_ops(app: AsgiApp, workers: Workers) -> AsgiApp:
         return dev_clock(app, service, workers, clock, bank)
@@ -70,7 +109,7 @@ async def run(environ: Mapping[str, str]) -> None:
         await migrate.upgrade(service.database)
         await service.broker.ensure_topics()
         print(welcome(settings, complete), flush=True)  # noqa: T201  # what the newcomer reads
-        await bootstrap.run(service, ALL_ROLES, beside=(simulator,), before_ops=before_ops)
+        await bootstrap.run(service, ALL_ROLES, beside=beside, before_ops=before_ops)
 
 
 class KeptClock(OffsetClock):
@@ -125,7 +164,7 @@ def _kept_keys(path: Path) -> str:
 
 def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
     """Say where everything is, with a token and one line to paste."""
-    auth = settings.auth
+    auth, simulator = settings.auth, simulator_of(environ)
     token = issue_token(
         secret=auth.secret or "",
         issuer=auth.issuer,
@@ -137,7 +176,7 @@ def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
     )
     return f"""
   Payment service   {settings.public_url}/v1/health
-  payOS simulator   {environ["PAYOS_SIMULATOR_PUBLIC_URL"]}
+  {simulator.title + " simulator":<17} {environ[f"{simulator.prefix}SIMULATOR_PUBLIC_URL"]}
   Operators' port   http://127.0.0.1:{settings.ops_port}/readyz, /metrics,
                     /dev/clock sets the time on: POST {{"advance_seconds": 900}}
 

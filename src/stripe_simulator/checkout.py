@@ -35,7 +35,8 @@ p{margin:4px 0;color:var(--muted)}
 display:flex;flex-direction:column;justify-content:space-between;text-align:left;color:#fff;
 background:linear-gradient(135deg,#4b45c9,#7a5bd8 55%,#c061b8)}
 .card i{width:40px;height:30px;border-radius:7px;background:linear-gradient(135deg,#f6dfa6,#d8ab52)}
-.card b{font:600 19px ui-monospace,SFMono-Regular,Menlo,monospace;letter-spacing:.08em}
+.card b{font:600 clamp(13px,4vw,19px) ui-monospace,SFMono-Regular,Menlo,monospace;
+letter-spacing:.06em;white-space:nowrap}
 .card small{display:flex;justify-content:space-between;opacity:.85;font-size:12px}
 .state,.said{margin:20px 0;padding:16px;border-radius:14px;background:var(--soft);
 color:var(--main);font-weight:600;font-size:18px}

@@ -96,3 +96,20 @@ def test_payer_scans_and_pays_in_a_real_browser(tmp_path: Path) -> None:
         wait_until(lambda: status(running, payment["payment_id"]) == "paid", seconds=5, what="paid")
         assert "Paid" in tab.text()
         assert tab.errors() == []
+
+
+@pytest.mark.slow
+def test_payer_is_declined_and_pays_with_another_card_in_a_real_browser(tmp_path: Path) -> None:
+    with development(tmp_path, {"PAYMENTS_PROVIDER": "stripe"}) as running, browser() as tab:
+        payment = create(running)
+
+        tab.open(payment["checkout_url"])
+        tab.click("#insufficient_funds")
+        wait_until(lambda: "insufficient funds" in tab.text(), seconds=5, what="declined")
+        still = status(running, payment["payment_id"])
+        tab.click("#good")
+
+        assert still == "pending"
+        wait_until(lambda: status(running, payment["payment_id"]) == "paid", seconds=5, what="paid")
+        assert "Paid" in tab.text()
+        assert tab.errors() == []

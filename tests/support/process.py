@@ -53,6 +53,7 @@ class Development:
             "PAYMENTS_PORT": str(self.port),
             "PAYMENTS_OPS_PORT": str(self.ops_port),
             "PAYOS_SIMULATOR_PORT": str(self.simulator_port),
+            "STRIPE_SIMULATOR_PORT": str(self.simulator_port),
             **(environ or {}),
         }
         self.process: subprocess.Popen[str] | None = None
