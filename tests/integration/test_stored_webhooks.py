@@ -6,6 +6,7 @@ says what becomes of it and of a payment of 45,000 VND with its order code. Paye
 
 import hashlib
 import json
+from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import pytest
 from payment_service.domain.ids import new_id
 from payment_service.storage import webhooks
 from tests.support.commands import Commands
-from tests.support.service import Harness
+from tests.support.service import Harness, environment, running_service
+from tests.support.simulator import Simulator
+from tests.support.stripe_simulator import StripeSimulator
 
 CORPUS = Path(__file__).parents[1] / "fixtures" / "webhooks"
 ORDER_CODE = 7_700_000_000_000_001
-LINK = "0123456789abcdef0123456789abcdef"
+LINKS = {"payos": "0123456789abcdef0123456789abcdef", "stripe": str(ORDER_CODE)}
 BODIES = sorted(CORPUS.glob("*/v*/*.json"))
 
 
@@ -33,6 +36,21 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite+aiosqlite:///{tmp_path}/payments.db"
 
 
+@pytest.fixture
+async def service(
+    body: Path, simulator: Simulator, stripe: StripeSimulator, database_url: str
+) -> AsyncIterator[Harness]:
+    """A service on the provider that sent the webhook."""
+    settings = {"payos": simulator.environment, "stripe": stripe.environment}[provider_of(body)]
+    async with running_service(environment(database_url, settings)) as harness:
+        yield harness
+        assert await harness.violations() == []
+
+
+def provider_of(body: Path) -> str:
+    return body.parent.parent.name
+
+
 async def store(service: Harness, body: Path, now: datetime) -> str:
     """Store a webhook as an earlier release did; it waits to be applied."""
     version, payload = body.parent, body.read_bytes()  # noqa: ASYNC240  # a small local file
@@ -43,7 +61,7 @@ async def store(service: Harness, body: Path, now: datetime) -> str:
             session,
             webhooks.NewWebhook(
                 id=webhook_id,
-                provider=version.parent.name,
+                provider=provider_of(body),
                 event_id=body.stem,
                 schema_version=version.name,
                 payload=payload,
@@ -78,14 +96,17 @@ async def outcome(service: Harness, payment_id: str, webhook_id: str) -> dict[st
     }
 
 
-@pytest.mark.parametrize("body", BODIES, ids=[f"{b.parent.name}/{b.stem}" for b in BODIES])
+@pytest.mark.parametrize(
+    "body", BODIES, ids=[f"{provider_of(b)}/{b.parent.name}/{b.stem}" for b in BODIES]
+)
 async def test_stored_webhook_is_applied_and_its_replay_changes_nothing(
     service: Harness, capsys: pytest.CaptureFixture[str], body: Path
 ) -> None:
     payment_id = (await service.create(45_000))["payment_id"]
     async with service.service.database.engine.begin() as connection:
         await connection.exec_driver_sql(
-            f"UPDATE payment_attempts SET order_code = {ORDER_CODE}, provider_reference = '{LINK}'"
+            f"UPDATE payment_attempts SET order_code = {ORDER_CODE},"
+            f" provider_reference = '{LINKS[provider_of(body)]}'"
         )
     webhook_id = await store(service, body, service.clock())
 

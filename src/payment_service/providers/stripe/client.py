@@ -25,6 +25,7 @@ from payment_service.providers.provider import (
     ProviderFailing,
     ProviderMisconfigured,
     ProviderThrottled,
+    RequestNotSent,
     RequestRejected,
     UnknownReference,
 )
@@ -107,15 +108,24 @@ class StripeClient:
             AlreadyExists: The key has been used for another request, or is in use.
             ProviderError: See `provider`.
         """
-        tries = 0
+        tries, may_have_acted = 0, False
 
         async def send(seconds: float) -> Answer:
-            nonlocal tries
+            nonlocal tries, may_have_acted
             tries += 1
             request = self._request("POST", path, form, {"idempotency-key": idempotency_key})
-            return await self._send(operation, request, seconds)
+            try:
+                return await self._send(operation, request, seconds)
+            except OutcomeUnknown as error:
+                may_have_acted |= not isinstance(error, ProviderThrottled)
+                raise
 
-        answer = await self._guard.call(operation, send, may_repeat=True)
+        try:
+            answer = await self._guard.call(operation, send, may_repeat=True)
+        except RequestNotSent as silence:
+            if may_have_acted:  # the last try was not sent; an earlier one was
+                raise OutcomeUnknown.after(silence) from silence
+            raise
         return Answer(answer.data, is_replay=answer.is_replay and tries == 1)
 
     def _request(
