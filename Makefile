@@ -22,7 +22,7 @@ $(READY): requirements-dev.lock pyproject.toml
 setup: $(READY) ## Install everything into .venv
 
 .PHONY: run
-run: $(READY) ## Run the whole service and a simulated payOS in one process
+run: $(READY) ## Run the whole service and a simulated provider in one process
 	@exec $(BIN)/payment-service dev
 
 .PHONY: stack
