@@ -11,6 +11,8 @@ import httpx
 import pytest
 from stripe._webhook import WebhookSignature
 
+from payment_service.providers.provider import RequestRejected
+from payment_service.providers.stripe.webhooks import EVENTS
 from tests.support.leaks import listening
 from tests.support.links import rows
 from tests.support.service import Harness, environment, running_service
@@ -354,3 +356,17 @@ async def test_what_else_happens_in_the_account_is_kept_and_ignored(
     assert await deliver(shop, (headers, body.encode())) == [200]
 
     assert await webhook_reasons(shop) == {False: "not about a payment of ours"}
+
+
+async def test_endpoint_is_told_what_to_send_and_is_made_by_an_operator(
+    shop: Harness, stripe: StripeSimulator
+) -> None:
+    stripe.webhook_url("https://payments.example/v1/webhooks/stripe")
+    before = stripe.ledger()["enabled_events"]
+
+    await shop.service.provider.register_webhook("https://payments.example/v1/webhooks/stripe")
+    with pytest.raises(RequestRejected, match="STRIPE_WEBHOOK_SECRET"):
+        await shop.service.provider.register_webhook("https://else.example/v1/webhooks/stripe")
+
+    assert before == ["*"]
+    assert stripe.ledger()["enabled_events"] == list(EVENTS)

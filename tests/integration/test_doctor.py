@@ -19,8 +19,9 @@ from payment_service.messaging.topics import Topic
 from payment_service.storage import migrate
 from payment_service.storage.inspection import APPEND_ONLY, RIGHTS
 from tests.support.process import free_port
-from tests.support.service import Harness
+from tests.support.service import Harness, environment, running_service
 from tests.support.simulator import Simulator, running
+from tests.support.stripe_simulator import StripeSimulator
 
 DOCUMENT = Path(__file__).parents[2] / "docs/database.md"
 CHECKS = {"settings", "database", "clock", "schema", "broker", "provider", "webhook"}
@@ -62,6 +63,19 @@ async def test_all_is_fine(healthy: Service, capsys: pytest.CaptureFixture[str])
 
     assert (code, wrong(findings)) == (0, set()), findings
     assert set(findings) == CHECKS
+
+
+async def test_all_is_fine_with_another_provider(
+    stripe: StripeSimulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/payments.db"
+    async with running_service(environment(url, stripe.environment)) as harness:
+        with running(harness.service.api()) as public_url:
+            code, findings = await examine(at(harness.service, public_url), capsys)
+
+    assert (code, wrong(findings)) == (0, set()), findings
+    assert findings["webhook"][0]["detail"].startswith(f"{public_url}/v1/webhooks/stripe")
+    assert {finding["state"] for finding in findings["provider"]} == {"fine"}
 
 
 async def test_it_moves_nothing(

@@ -51,6 +51,18 @@ def test_secrets_may_come_from_files(tmp_path: Path) -> None:
         Settings.read(rest | {"PAYMENTS_AUTH_SECRET_FILE": str(tmp_path / "missing")})
 
 
+@pytest.mark.parametrize("provider", ["payos", "stripe", "one_of_ones_own"])
+def test_secrets_of_the_provider_may_come_from_files(tmp_path: Path, provider: str) -> None:
+    (tmp_path / "secret").write_text("x\n")
+    name = f"{provider.upper()}_SECRET_KEY"
+
+    settings = Settings.read(
+        GOOD | {"PAYMENTS_PROVIDER": provider, f"{name}_FILE": str(tmp_path / "secret")}
+    )
+
+    assert settings.environment[name] == "x"
+
+
 def test_secrets_may_come_from_a_provider_of_ones_own() -> None:
     class Vault:
         def fill_in(self, environ: Mapping[str, str]) -> dict[str, str]:
