@@ -238,7 +238,7 @@ CALLS = [
     Call("getQrCode", "GET", f"/v1/qr-codes/{QR_TOKEN}", {}),
     Call("getHealth", "GET", "/v1/health", {}),
 ]  # fmt: skip
-WEIGHTS = [5, 4, 4, 1, 1, 2, 1, 1, 1, 1, 3, 1, 1, 1, 1, 1]
+WEIGHTS = [5, 4, 4, 2, 1, 1, 2, 1, 1, 1, 1, 3, 1, 1, 1, 1, 1]
 ODD_REQUEST_HEADERS = {
     "content-type": [
         "", "application/json", "APPLICATION/JSON", "application/json; charset=utf-8",
@@ -314,7 +314,7 @@ REPLIES = [
     Reply("getQrCode", "GET", f"/v1/qr-codes/{QR_TOKEN}", 200,
           {"content-type": "image/png", "cache-control": "immutable"}, None, None),
 ]  # fmt: skip
-REPLY_WEIGHTS = [4, 3, 3, 1, 1, 1, 2, 1, 1, 1, 1, 2, 2, 1]
+REPLY_WEIGHTS = [4, 3, 3, 1, 1, 1, 2, 1, 1, 1, 1, 1, 2, 2, 1]
 ODD_RESPONSE_HEADERS = {
     "content-type": ["", "application/json", "application/json; charset=utf-8", "text/plain",
                      "application/problem+json", "image/png", "application/json;"],

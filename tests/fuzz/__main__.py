@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
+from stripe import WebhookSignature
 
 from generated.api.routes import OPERATIONS
 from tests.support.process import Development, development, wait_until
@@ -23,6 +25,7 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
 SECONDS_MAX = max(3600, 20 * EXAMPLES)
 ROOT = Path(__file__).parents[2]
 CHECKSUM_KEY = "dev-checksum-key"
+STRIPE_SECRET = "whsec_fuzz"
 Seen = dict[str, set[str]]
 
 
@@ -148,6 +151,24 @@ def provoke(running: Development, paid: str) -> Seen:
     return seen
 
 
+def tell_as_stripe(folder: Path) -> Seen:
+    """Send a service on Stripe what Stripe would send, and what somebody else would."""
+    path = "/v1/webhooks/stripe"
+    examples = yaml.safe_load((ROOT / "openapi.yaml").read_text())["paths"][path]["post"]
+    event = examples["requestBody"]["content"]["application/json"]["examples"]["charge"]["value"]
+    body = json.dumps(event)
+    signature = WebhookSignature.generate_signature_header(body, STRIPE_SECRET)
+    settings = {"PAYMENTS_PROVIDER": "stripe", "STRIPE_WEBHOOK_SECRET": STRIPE_SECRET}
+    seen: Seen = defaultdict(set)
+    with development(folder, settings) as running:
+        for given in (signature, "t=1,v1=0"):
+            headers = {"Stripe-Signature": given, "Content-Type": "application/json"}
+            response = httpx.post(running.url + path, content=body, headers=headers,
+                                  trust_env=False)  # fmt: skip
+            seen["receiveStripeWebhook"].add(str(response.status_code))
+    return seen
+
+
 def statuses_seen(folder: Path) -> Seen:
     """Read from the report which statuses each operation answered with."""
     names = {(operation.method, operation.path): operation.id for operation in OPERATIONS}
@@ -180,8 +201,12 @@ def main() -> int:
         with development(folder) as running:
             paid = paid_payment(running)
             code = run(running, folder, paid)
-            missing = never_seen(statuses_seen(folder), provoke(running, paid))
+            by_hand = provoke(running, paid)
         log = (folder / "dev.log").read_text()
+        (folder / "stripe").mkdir()
+        as_stripe = tell_as_stripe(folder / "stripe")
+        log += (folder / "stripe" / "dev.log").read_text()
+        missing = never_seen(statuses_seen(folder), by_hand, as_stripe)
     for entry in missing:
         print(f"fuzz: documented, but never seen: {entry}")
     failed = log.count('"request.failed"')

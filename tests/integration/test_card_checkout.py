@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from stripe._webhook import WebhookSignature
+from stripe import WebhookSignature
 
 from payment_service.providers.provider import RequestRejected
 from payment_service.providers.stripe.webhooks import EVENTS
 from tests.support.leaks import listening
 from tests.support.links import rows
-from tests.support.service import Harness, environment, running_service
+from tests.support.service import Harness, environment, order, running_service
 from tests.support.simulator import Simulator
 from tests.support.stripe_simulator import (
     WEBHOOK_SECRET,
@@ -327,19 +327,35 @@ async def test_lost_answers_make_nothing_twice(
     assert (await shop.get(payment["payment_id"]))["status"] == "partially_refunded"
 
 
-async def test_refusal_of_stripe_is_told_with_its_code(
+async def test_session_of_which_every_answer_was_lost_is_closed_and_replaced(
     shop: Harness, stripe: StripeSimulator
 ) -> None:
-    body = {
-        "amount": 1000, "currency": "VND", "order_reference": "small",
-        "return_url": "https://shop.example/thanks", "cancel_url": "https://shop.example/cart",
-    }  # fmt: skip
+    """Its address was never seen by anybody; there are never two that can be paid."""
+    stripe.fault("reset_after", path="/v1/checkout/sessions", method="POST", times=2)
 
-    response = await shop.request("POST", "/v1/payments", body)
+    payment = await pay(shop, stripe)
+
+    statuses = [session["status"] for session in stripe.ledger()["sessions"].values()]
+    assert sorted(statuses) == ["complete", "expired"]
+    assert (await shop.get(payment["payment_id"]))["status"] == "paid"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"amount": 1000}, "amount_too_small"),
+        ({"amount": 100_000_000}, "amount_too_large"),
+        ({"expires_in_seconds": 86_400}, "invalid_request_error"),  # Stripe keeps none for longer
+    ],
+)
+async def test_refusal_of_stripe_is_told_with_its_code(
+    shop: Harness, changes: dict[str, int], code: str
+) -> None:
+    response = await shop.request("POST", "/v1/payments", order(45_000) | changes)
 
     told = response.json()
     assert (response.status_code, told["code"]) == (422, "PAYMENT_FAILED")
-    assert told["provider_code"] == "amount_too_small"
+    assert told["provider_code"] == code
 
 
 async def test_what_else_happens_in_the_account_is_kept_and_ignored(

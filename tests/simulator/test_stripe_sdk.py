@@ -10,7 +10,7 @@ from stripe.params.checkout import _session_create_params as session_types
 
 from payment_service.providers.stripe.adapter import session_form
 from stripe_simulator.form import nest
-from tests.contract.providers.test_conformance import checkout
+from tests.contract.providers.worlds import checkout
 from tests.support.stripe_simulator import SECRET_KEY, WEBHOOK_SECRET, StripeSimulator
 
 

@@ -27,8 +27,10 @@ from payment_service.providers.provider import (
     UnknownReference,
 )
 from payment_service.providers.stripe import objects
+from payment_service.providers.stripe.adapter import StripeProvider
 from payment_service.providers.stripe.client import StripeClient
 from payment_service.providers.stripe.search import NEAR, PAGES_MAX, SKEW, Finder, Kind
+from payment_service.providers.stripe.settings import StripeSettings
 
 NOW = datetime(2026, 11, 24, 3, 15, tzinfo=UTC)
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -249,6 +251,7 @@ def session(status: str, paid: str = "unpaid", charge: str | None = None, **more
          CheckoutState.CANCELED, 0),
         (session("a_word_to_come"), CheckoutState.UNRECOGNISED, 0),
         (session("complete", "no_payment_required"), CheckoutState.UNRECOGNISED, 0),
+        (session("complete", "paid"), CheckoutState.UNRECOGNISED, 0),  # by what, if not a charge?
     ],
 )  # fmt: skip
 def test_states_of_a_session_are_read(seen: Any, state: CheckoutState, paid: int) -> None:
@@ -257,6 +260,34 @@ def test_states_of_a_session_are_read(seen: Any, state: CheckoutState, paid: int
     assert (read.state, read.amount_paid, sum(t.money.amount for t in read.transfers)) == (
         state, paid, paid,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "intent", ["pi_1", {"latest_charge": "ch_1"}, {}, {"latest_charge": {"status": "succeeded"}}]
+)
+async def test_session_in_another_shape_tells_nothing(intent: object) -> None:
+    body = session("complete", "paid") | {"payment_intent": intent}
+    http = httpx.AsyncClient(
+        base_url="https://stripe.test",
+        transport=httpx.MockTransport(
+            lambda request: httpx.Response(
+                200, json={"data": [body | {"id": "cs_1"}], "has_more": False}
+                if "created" in str(request.url) else body,
+            )
+        ),
+    )  # fmt: skip
+    settings = StripeSettings("https://stripe.test", "sk_test_x", "whsec_x")
+
+    with pytest.raises(OutcomeUnknown):
+        await StripeProvider(http, Guard(lambda _: None), settings).get_payment(7)
+
+
+def test_source_ends_in_what_the_payer_knows() -> None:
+    assert objects.source_of("ch_abcd1234", "4242")[-4:] == "4242"
+    assert objects.source_of("py_abcd1234", "")[-4:] == "1234"
+    assert [objects.charge_of(text) for text in ("ch_a/4242", "py_a/1", "0123456789", "x/1")] == [
+        "ch_a", "py_a", None, None,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

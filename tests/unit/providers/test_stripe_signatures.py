@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, strategies as st
-from stripe import SignatureVerificationError
-from stripe._webhook import WebhookSignature
+from stripe import SignatureVerificationError, WebhookSignature
 
 from payment_service.domain.errors import WebhookSignatureInvalid
 from payment_service.providers.provider import UnreadableWebhook, WebhookKind
 from payment_service.providers.stripe import signature, webhooks
+from payment_service.providers.stripe.settings import StripeSettings
 
 NOW = datetime(2026, 11, 24, 3, 15, tzinfo=UTC)
 SECRET, OLD_SECRET = "whsec_now", "whsec_before"
@@ -66,14 +66,24 @@ def test_an_old_signature_is_worth_nothing(age: timedelta, *, expected: bool) ->
 
 
 def test_both_secrets_count_while_they_rotate() -> None:
+    settings = StripeSettings.read(
+        {
+            "STRIPE_SECRET_KEY": "sk_test_x",
+            "STRIPE_WEBHOOK_SECRET": SECRET,
+            "STRIPE_WEBHOOK_SECRET_PREVIOUS": OLD_SECRET,
+        }
+    )
+    secrets = settings.webhook_secrets
+
     verified = [
-        webhooks.verify(signed(secret=secret), BODY, (SECRET, OLD_SECRET), now=NOW)
+        webhooks.verify(signed(secret=secret), BODY, secrets, now=NOW)
         for secret in (SECRET, OLD_SECRET)
     ]
 
     assert {webhook.event_id for webhook in verified} == {"evt_1"}
+    assert SECRET not in repr(settings)
     with pytest.raises(WebhookSignatureInvalid):
-        webhooks.verify(signed(secret="whsec_else"), BODY, (SECRET, OLD_SECRET), now=NOW)
+        webhooks.verify(signed(secret="whsec_else"), BODY, secrets, now=NOW)
 
 
 def test_every_byte_of_the_body_is_signed() -> None:

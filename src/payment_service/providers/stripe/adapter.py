@@ -202,17 +202,16 @@ class StripeProvider:
         """
         operation = Operation.REGISTER_WEBHOOK
         listed = await self._client.get(operation, ENDPOINTS, {"limit": 100})
-        names = [entry["id"] for entry in listed.get("data") or () if entry.get("url") == url]
-        if not names:
+        entries = _read(lambda page: [e for e in page["data"] if e.get("url") == url], listed)
+        if not entries:
             raise RequestRejected(
                 "Stripe has no webhook endpoint with this address: add it in the dashboard, and "
                 "keep its signing secret as STRIPE_WEBHOOK_SECRET"
             )
         form: dict[str, str | int] = {"disabled": "false"}
         form |= {f"enabled_events[{n}]": event for n, event in enumerate(webhooks.EVENTS)}
-        await self._client.post(
-            operation, f"{ENDPOINTS}/{names[0]}", form, idempotency_key=new_token()
-        )
+        path = f"{ENDPOINTS}/{_text(entries[0], 'id')}"
+        await self._client.post(operation, path, form, idempotency_key=new_token())
 
     async def _find_session(self, operation: Operation, order_code: int) -> str:
         made_at = order_code_made_at(order_code)

@@ -87,8 +87,11 @@ def link_name(order_code: int) -> str:
 
 
 def source_of(charge_name: str, last4: str) -> str:
-    """Name what is paid back to: the charge, then the digits that the payer knows the card by."""
-    return f"{charge_name}{_SOURCE_SEPARATOR}{last4}"
+    """Name what is paid back to: the charge, then the digits that the payer knows the card by.
+
+    A wallet may not tell them; then it ends as the charge's name does.
+    """
+    return f"{charge_name}{_SOURCE_SEPARATOR}{last4 or charge_name[-4:]}"
 
 
 def charge_of(source: str) -> str | None:
@@ -126,14 +129,16 @@ def _refund_state(entry: Mapping[str, Any]) -> PayoutState:
 
 
 def _charge(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    intent = session.get("payment_intent")
-    charge = intent["latest_charge"] if intent is not None else None
-    return charge if charge is None or isinstance(charge, dict) else charge["id"]
+    intent = session["payment_intent"]
+    charge: Any = intent["latest_charge"] if intent is not None else None
+    if charge is not None and not isinstance(charge, dict):
+        raise TypeError("the charge was not expanded")
+    return charge
 
 
 def _state(session: Mapping[str, Any], charge: Mapping[str, Any] | None) -> CheckoutState:
     match session["status"], session["payment_status"]:
-        case "complete", "paid":
+        case "complete", "paid" if charge is not None and charge["status"] == "succeeded":
             return CheckoutState.PAID
         case ("open", _) | ("complete", "unpaid"):  # a declined card leaves it open
             return CheckoutState.OPEN
