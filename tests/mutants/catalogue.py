@@ -91,8 +91,8 @@ CREATION = (
     Mutant(
         name="the fence of an idempotency key is not checked",
         path=f"{STORAGE}/idempotency.py",
-        old="        IdempotencyKey.fence == held.fence,\n",
-        new="",
+        old='_TABLE.c.fence == bindparam("owner_fence")',
+        new='_TABLE.c.fence >= bindparam("owner_fence")',
         tests=DATABASE,
     ),
     Mutant(
