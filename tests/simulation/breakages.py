@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Update, update
+from sqlalchemy import Update, bindparam, update
 
 from payment_service.domain.ids import new_id, new_order_code
 from payment_service.ledger import observations, receipts, refunds as ledger_refunds
@@ -21,7 +21,7 @@ from payment_service.providers.provider import (
     UnknownReference,
 )
 from payment_service.storage import idempotency, outbox, payments, refunds, webhooks
-from payment_service.storage.models import IdempotencyKey, Payment
+from payment_service.storage.models import Payment
 from payment_service.use_cases import (
     apply_webhook,
     check_payment,
@@ -149,14 +149,20 @@ def relay_reads_by_cursor() -> Any:
 
 
 def zombies_are_not_fenced() -> Any:
-    """Whoever once had a claim may write the answer."""
+    """Whoever ever held a claim may answer under the key."""
 
-    def owned(held: Any) -> Update:
-        return update(IdempotencyKey).where(
-            IdempotencyKey.tenant_id == held.tenant_id, IdempotencyKey.key == held.key
+    def changing(*columns: str) -> Update:
+        table = idempotency._TABLE
+        return (
+            update(table)
+            .where(
+                table.c.tenant_id == bindparam("owner_tenant_id"),
+                table.c.key == bindparam("owner_key"),
+            )
+            .values({name: bindparam(name) for name in columns})
         )
 
-    return replaced((idempotency, "_owned", owned))
+    return replaced((idempotency, "_changing", changing))
 
 
 def payments_are_not_locked() -> Any:
@@ -165,7 +171,13 @@ def payments_are_not_locked() -> Any:
     async def lock_payment(session: Any, payment_id: str, *, tenant_id: str | None = None) -> Any:
         return await session.get(Payment, payment_id, populate_existing=True)
 
-    return replaced((payments, "lock_payment", lock_payment))
+    async def lock_with_link(session: Any, payment_id: str) -> Any:
+        payment = await lock_payment(session, payment_id)
+        return payment, await payments.get_latest_attempt(session, payment_id)
+
+    return replaced(
+        (payments, "lock_payment", lock_payment), (payments, "lock_with_link", lock_with_link)
+    )
 
 
 def payouts_have_fresh_keys() -> Any:
