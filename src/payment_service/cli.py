@@ -26,7 +26,7 @@ from payment_service.commands import (
 )
 from payment_service.commands.command import FINE, USAGE, WRONG, Run
 from payment_service.domain.clock import Clock, system_clock
-from payment_service.domain.errors import InvalidSettings, PaymentServiceError
+from payment_service.domain.errors import InvalidSettings, PaymentServiceError, SchemaAhead
 from payment_service.messaging.broker import BrokerUnavailable
 from payment_service.providers.provider import ProviderError
 from payment_service.settings import Settings
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None, *, clock: Clock = system_clock) -> 
         for fault in error.faults:
             print(f"settings: {fault}", file=sys.stderr)
         return USAGE
-    except (PaymentServiceError, ProviderError, BrokerUnavailable) as error:
+    except (PaymentServiceError, SchemaAhead, ProviderError, BrokerUnavailable) as error:
         print(f"payment-service: {error}", file=sys.stderr)
         return WRONG
     finally:

@@ -19,6 +19,7 @@ from payment_service.messaging.topics import Topic
 from payment_service.storage import migrate
 from payment_service.storage.inspection import APPEND_ONLY, RIGHTS
 from tests.support.process import free_port
+from tests.support.revisions import move_ahead
 from tests.support.service import Harness, environment, running_service
 from tests.support.simulator import Simulator, running
 from tests.support.stripe_simulator import StripeSimulator
@@ -127,6 +128,20 @@ async def test_a_database_that_is_behind_is_found(
     assert code == 1
     assert "schema" in wrong(findings)
     assert findings["schema"][0]["advice"] == "run payment-service migrate"
+
+
+async def test_a_database_that_is_ahead_is_told_of_and_nothing_is_wrong(
+    healthy: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await move_ahead(healthy.database)
+
+    try:
+        code, findings = await examine(healthy, capsys)
+    finally:
+        await move_ahead(healthy.database, back=True)
+
+    assert (code, wrong(findings)) == (0, set())
+    assert [finding["state"] for finding in findings["schema"]] == ["hint"]
 
 
 async def test_a_provider_that_refuses_us_is_found_and_the_rest_is_told_all_the_same(

@@ -33,7 +33,10 @@ async def _migrate(service: Service, options: Options) -> int:
         return FINE
     await migrate.upgrade(service.database)
     await service.broker.ensure_topics()
-    print("database and topics are up to date")
+    if await migrate.is_ahead(service.database):
+        print("a newer version has migrated the database: this one works on it as it is")
+    else:
+        print("database and topics are up to date")
     return FINE
 
 

@@ -22,6 +22,7 @@ PaymentServiceError
 ├── WebhookSignatureInvalid     not from the provider
 └── StorageUnavailable          the database does not answer, or the pool is exhausted
 
+SchemaAhead                     a newer version must undo its own migrations; for the operator
 InvalidSettings                 the service cannot start so; for the operator
 
 Troubles of providers that are not definite are `providers.provider.ProviderError`.
@@ -160,6 +161,16 @@ class WebhookSignatureInvalid(PaymentServiceError):
 
 class StorageUnavailable(PaymentServiceError):
     """The database does not answer in time; nothing is known to be written."""
+
+
+class SchemaAhead(Exception):
+    """A newer version has migrated the database, and only it knows the way back."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a newer version has migrated the database: go back with that version's "
+            "payment-service migrate --down-to"
+        )
 
 
 class InvalidSettings(Exception):

@@ -1,4 +1,9 @@
-"""Brings a database to the schema that this version of the service needs."""
+"""Brings a database to the schema that this version of the service needs.
+
+A database may be ahead of us: during an upgrade old processes go on working while the schema is
+expanded already, and after a roll-back they meet it again. Nobody takes away what the version
+before needs, so an unknown revision means that nothing is missing.
+"""
 
 from pathlib import Path
 
@@ -8,6 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from payment_service.domain.errors import SchemaAhead
 from payment_service.storage.database import Database
 
 _INSTALLED = Path(__file__).parents[1] / "migrations"
@@ -23,14 +29,22 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
-    """Run the migrations up to `revision`."""
+    """Run the migrations up to `revision`; a database that is ahead of us stays as it is."""
+    if await is_ahead(database):
+        return
     async with database.engine.connect() as connection:
         await connection.run_sync(lambda sync: command.upgrade(_config(sync), revision))
         await connection.commit()
 
 
 async def downgrade(database: Database, revision: str) -> None:
-    """Run the migrations back to `revision`."""
+    """Run the migrations back to `revision`.
+
+    Raises:
+        SchemaAhead: The way back is known to a newer version only.
+    """
+    if await is_ahead(database):
+        raise SchemaAhead
     async with database.engine.connect() as connection:
         await connection.run_sync(lambda sync: command.downgrade(_config(sync), revision))
         await connection.commit()
@@ -48,16 +62,29 @@ async def check(database: Database) -> None:
 
 async def pending_revisions(database: Database) -> list[str]:
     """Name the migrations that the database still lacks, oldest first."""
-    async with database.engine.connect() as connection:
-        current = await connection.run_sync(
-            lambda sync: MigrationContext.configure(sync).get_current_heads()
-        )
+    known, current = _known(), await _current(database)
+    if not current <= set(known):
+        return []
     script = ScriptDirectory.from_config(_config())
-    known = [entry.revision for entry in script.walk_revisions()]
-    done = {
-        entry.revision
-        for head in current
-        if head in known
-        for entry in script.iterate_revisions(head, "base")
-    }
-    return [revision for revision in reversed(known) if revision not in done]
+    done = {entry.revision for head in current for entry in script.iterate_revisions(head, "base")}
+    return [revision for revision in known if revision not in done]
+
+
+async def is_ahead(database: Database) -> bool:
+    """Tell whether a newer version than this one has migrated the database."""
+    return not await _current(database) <= set(_known())
+
+
+async def _current(database: Database) -> set[str]:
+    async with database.engine.connect() as connection:
+        return set(
+            await connection.run_sync(
+                lambda sync: MigrationContext.configure(sync).get_current_heads()
+            )
+        )
+
+
+def _known() -> list[str]:
+    """Name the migrations of this version, oldest first."""
+    script = ScriptDirectory.from_config(_config())
+    return [entry.revision for entry in reversed(list(script.walk_revisions()))]
