@@ -88,6 +88,7 @@ class Settings:
     port: int
     ops_host: str
     ops_port: int
+    ops_token: str | None = field(repr=False)  # opens the operators' console; None: there is none
     auth: AuthSettings
     doors: DoorSettings
     contract_mode: str
@@ -112,6 +113,7 @@ class Settings:
             port=reader.port("PAYMENTS_PORT", 8000),
             ops_host=reader.text("PAYMENTS_OPS_HOST", "127.0.0.1"),
             ops_port=reader.port("PAYMENTS_OPS_PORT", 9000),
+            ops_token=reader.secret("PAYMENTS_OPS_TOKEN"),
             auth=reader.auth(),
             doors=reader.doors(),
             contract_mode=reader.choice("PAYMENTS_CONTRACT_MODE", ("compiled", "lean")),
@@ -132,6 +134,12 @@ class _Reader:
 
     def text(self, name: str, default: str = "") -> str:
         return self.values.get(name) or default
+
+    def secret(self, name: str) -> str | None:
+        value = self.values.get(name) or None
+        if value is not None and len(value.encode()) < SECRET_LENGTH_MIN:
+            self.faults.append(f"{name} needs {SECRET_LENGTH_MIN} bytes or more")
+        return value
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.text(name, choices[0])
@@ -177,12 +185,10 @@ class _Reader:
         return value
 
     def auth(self) -> AuthSettings:
-        secret = self.values.get("PAYMENTS_AUTH_SECRET") or None
+        secret = self.secret("PAYMENTS_AUTH_SECRET")
         jwks_url = self.values.get("PAYMENTS_AUTH_JWKS_URL") or None
         if (secret is None) == (jwks_url is None):
             self.faults.append("set PAYMENTS_AUTH_SECRET or PAYMENTS_AUTH_JWKS_URL, one of them")
-        if secret is not None and len(secret.encode()) < SECRET_LENGTH_MIN:
-            self.faults.append(f"PAYMENTS_AUTH_SECRET needs {SECRET_LENGTH_MIN} bytes or more")
         if jwks_url is not None and not _is_private_or_secure(jwks_url):
             self.faults.append("PAYMENTS_AUTH_JWKS_URL must start with https://")
         issuer, audience = map(self.required, ("PAYMENTS_AUTH_ISSUER", "PAYMENTS_AUTH_AUDIENCE"))

@@ -7,9 +7,13 @@ parsed and held against what is known to have changed.
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
+
+from payment_service.providers.payos.settings import PayOSSettings
+from payment_service.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -47,6 +51,18 @@ def test_prometheus_scrapes_every_role_where_it_listens() -> None:
     for role, targets in scraped.items():
         port = SERVICES[role].get("environment", {}).get("PAYMENTS_OPS_PORT", "9000")
         assert targets == [f"simulator:{port}"], "they share the simulator's network"
+
+
+def test_settings_are_such_that_every_process_starts() -> None:
+    for role in ("migrate", "api", "relay", "consumer", "scheduler"):
+        environ = {name: str(value) for name, value in SERVICES[role]["environment"].items()}
+
+        settings = Settings.read(environ)
+
+        assert PayOSSettings.read(settings.environment).payout is not None
+        assert SERVICES[role]["command"] == [role]
+        assert urlsplit(settings.database_url).hostname in SERVICES
+        assert urlsplit(settings.broker_url).hostname in SERVICES
 
 
 def test_spans_and_logs_find_their_way() -> None:

@@ -22,6 +22,7 @@ def test_defaults_are_the_embedded_ones() -> None:
     assert settings.database_url == "sqlite+aiosqlite:///var/payments.db"
     assert settings.broker_url == "memory://"
     assert (settings.provider, settings.port, settings.ops_port) == ("payos", 8000, 9000)
+    assert settings.ops_token is None, "without a token there is no console"
 
 
 def test_every_fault_is_told_at_once_without_its_value() -> None:
@@ -31,12 +32,13 @@ def test_every_fault_is_told_at_once_without_its_value() -> None:
         "PAYMENTS_PORT": "eighty",
         "PAYMENTS_PUBLIC_URL": "payments",
         "PAYMENTS_AUTH_SECRET": "hunter2",
+        "PAYMENTS_OPS_TOKEN": "hunter2",
     }
 
     with pytest.raises(InvalidSettings) as caught:
         Settings.read(bad)
 
-    assert len(caught.value.faults) == 8
+    assert len(caught.value.faults) == 9
     assert "hunter2" not in str(caught.value)
 
 
