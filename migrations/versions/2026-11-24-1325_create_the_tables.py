@@ -292,6 +292,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("qr_token", name=op.f("uq_payment_attempts_qr_token")),
         **TABLE_OPTIONS,
     )
+    with op.batch_alter_table("payment_attempts", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_payment_attempts_provider_reference"),
+            ["provider_reference"],
+            unique=False,
+        )
+
     op.create_table(
         "receipts",
         sa.Column("id", key(32), nullable=False),

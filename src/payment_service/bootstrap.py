@@ -24,6 +24,9 @@ from payment_service.api.app import OPERATIONS, Policy, create_app, http_guard
 from payment_service.api.auth import TokenVerifier
 from payment_service.api.keys import KeySet, reader_of
 from payment_service.api.rates import RateLimits
+from payment_service.console.app import Console
+from payment_service.console.desk import Desk
+from payment_service.console.gate import Gate
 from payment_service.domain.clock import Clock, system_clock
 from payment_service.domain.errors import InvalidSettings
 from payment_service.domain.ids import new_id
@@ -159,7 +162,13 @@ class Service:
             checks["broker"] = self.broker.check
         if Role.API in roles and self.keys is not None:
             checks["keys"] = self.keys.check
-        return build_ops_app(self.metrics.registry, checks)
+        app = build_ops_app(self.metrics.registry, checks)
+        token = self.settings.ops_token
+        return Console(app, Gate(token, system_clock), self._desk(roles)) if token else app
+
+    def _desk(self, roles: frozenset[Role]) -> Desk:
+        process = {"name": self.name, "version": VERSION, "roles": sorted(roles)}
+        return Desk(self.database, self.clock, self.metrics.registry, process)
 
     async def _check_schema(self) -> None:
         pending = await migrate.pending_revisions(self.database)

@@ -78,6 +78,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         "PAYMENTS_AUTH_ISSUER": "payment-service-dev",
         "PAYMENTS_AUTH_AUDIENCE": "payment-service",
         "PAYMENTS_AUTH_LIFETIME_HOURS": str(TOKEN_LIFETIME // timedelta(hours=1)),
+        "PAYMENTS_OPS_TOKEN": secrets.token_urlsafe(24),
         "PAYMENTS_LOG_LEVEL": "WARNING",
         "PAYMENTS_DEV_CLOCK_STATE": f"var/{kept}dev-clock-seconds",
         f"{prefix}SIMULATOR_PORT": simulator_port,
@@ -179,6 +180,8 @@ def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
   {simulator.title + " simulator":<17} {environ[f"{simulator.prefix}SIMULATOR_PUBLIC_URL"]}
   Operators' port   http://127.0.0.1:{settings.ops_port}/readyz, /metrics,
                     /dev/clock sets the time on: POST {{"advance_seconds": 900}}
+  Console           http://127.0.0.1:{settings.ops_port}/console
+                    with the token {settings.ops_token}
 
   A token for seven days:
     export TOKEN={token}

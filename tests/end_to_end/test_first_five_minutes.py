@@ -1,5 +1,6 @@
 """What a newcomer does: start, create a payment, pay it on the page, read it back."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -29,6 +30,17 @@ def status(running: Development, payment_id: str) -> str:
     return str(running.call("GET", f"/v1/payments/{payment_id}").json()["status"])
 
 
+def console_opens(running: Development) -> bool:
+    """Sign in to the console with what was printed."""
+    printed = re.search(r"Console +(\S+)/console\n +with the token (\S+)", running.welcome)
+    assert printed is not None, running.welcome
+    address, token = printed.groups()
+    body = {"name": "you", "token": token}
+    return httpx.post(
+        f"{address}/console/session", json=body, headers={"origin": address}, trust_env=False
+    ).is_success
+
+
 @pytest.mark.slow
 def test_payment_is_paid_on_the_checkout_page_and_survives_a_restart(tmp_path: Path) -> None:
     with development(tmp_path) as running:
@@ -37,6 +49,7 @@ def test_payment_is_paid_on_the_checkout_page_and_survives_a_restart(tmp_path: P
         clicked = httpx.post(f"{payment['checkout_url']}/pay", trust_env=False)
         wait_until(lambda: status(running, payment["payment_id"]) == "paid", seconds=5, what="paid")
 
+        assert console_opens(running)
         assert "45.000" in page.text
         assert "<script" not in page.text
         assert clicked.status_code == 303

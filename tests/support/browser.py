@@ -1,6 +1,7 @@
 """A headless Chromium, driven over the WebDriver protocol (W3C) without a library."""
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +24,8 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--window-size=480,1000",
 )  # fmt: skip
+PHONE_WIDTH_MAX = 600
+LOGS = {"browser": "ALL", "performance": "ALL"}
 
 
 class Tab:
@@ -40,6 +43,58 @@ class Tab:
         query = {"using": "css selector", "value": selector}
         element = self._call("POST", "/element", query)[ELEMENT]
         self._call("POST", f"/element/{element}/click", {})
+
+    def type(self, selector: str, text: str) -> None:
+        """Write into what a CSS selector names."""
+        query = {"using": "css selector", "value": selector}
+        element = self._call("POST", "/element", query)[ELEMENT]
+        self._call("POST", f"/element/{element}/value", {"text": text})
+
+    def press(self, key: str) -> None:
+        """Press a key, whatever has the focus."""
+        actions = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+        sequence = {"type": "key", "id": "keyboard", "actions": actions}
+        self._call("POST", "/actions", {"actions": [sequence]})
+
+    def forget(self) -> None:
+        """Lose what the page has left in the browser, and load it afresh."""
+        self._call("DELETE", "/cookie")
+        self.run("localStorage.clear()")
+        self._call("POST", "/refresh", {})
+
+    def run(self, script: str) -> Any:
+        """Run the body of a function in the page; return what it returns."""
+        return self._call("POST", "/execute/sync", {"script": script, "args": []})
+
+    def wait_for(self, condition: str, *, seconds: float = 20) -> None:
+        """Wait until an expression holds in the page."""
+        wait_until(lambda: self.run(f"return {condition}"), seconds=seconds, what=condition)
+
+    def look(self, *, width: int, height: int, scheme: str = "light") -> None:
+        """Set the size of the page, and whether the user likes it light or dark."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1}
+        metrics |= {"mobile": width < PHONE_WIDTH_MAX}  # whose scrollbars take no room
+        self._devtools("Emulation.setDeviceMetricsOverride", metrics)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self._devtools("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def screenshot(self) -> bytes:
+        """Take a picture of the whole page, as PNG."""
+        options = {"format": "png", "captureBeyondViewport": True}
+        return base64.b64decode(self._devtools("Page.captureScreenshot", options)["data"])
+
+    def requested(self) -> list[str]:
+        """List every address that the browser asked for since the last look."""
+        entries = self._call("POST", "/se/log", {"type": "performance"})
+        messages = [json.loads(entry["message"])["message"] for entry in entries]
+        return [
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        ]
+
+    def _devtools(self, command: str, parameters: dict[str, Any]) -> Any:
+        return self._call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def text(self) -> str:
         """Read the page."""
@@ -84,9 +139,7 @@ def browser() -> Iterator[Tab]:
 
 def _session(base: str, chromium: str, profile: str) -> Iterator[Tab]:
     options = {"binary": chromium, "args": [*FLAGS, f"--user-data-dir={profile}"]}
-    capabilities = {
-        "alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
-    }
+    capabilities = {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": LOGS}}
     with httpx.Client(timeout=60, trust_env=False) as http:
         made = http.post(f"{base}/session", json={"capabilities": capabilities})
         assert made.status_code == 200, made.text

@@ -9,8 +9,9 @@ from payment_service.commands.command import FINE, Options, add_command, print_a
 from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.receipt import ExceptionCode
 from payment_service.domain.refund import BankAccount
+from payment_service.records.exceptions import describe
 from payment_service.storage import exceptions
-from payment_service.storage.exceptions import Case, Filters
+from payment_service.storage.exceptions import Filters
 from payment_service.use_cases.resolve_exception import (
     Apply,
     Keep,
@@ -98,13 +99,13 @@ async def _list(service: Service, options: Options) -> int:
     cases = await service.database.read(
         lambda session: exceptions.list_cases(session, filters, limit=LIST_MAX)
     )
-    print_all(options, [_case(case) for case in cases])
+    print_all(options, [describe(case) for case in cases])
     return FINE
 
 
 async def _show(service: Service, options: Options) -> int:
     case = await service.database.read(lambda session: exceptions.get_case(session, options.id))
-    print_all(options, [_case(case)])
+    print_all(options, [describe(case)])
     return FINE
 
 
@@ -121,7 +122,7 @@ async def _resolve(service: Service, options: Options) -> int:
     case = await resolve_exception_by_hand(
         service.database, service.provider, service.clock, command
     )
-    print_all(options, [_case(case)])
+    print_all(options, [describe(case)])
     return FINE
 
 
@@ -130,28 +131,3 @@ def _decision(options: Options) -> Refund | Apply | Keep:
         destination = None if options.refund == SOURCE else options.refund
         return Refund(options.amount, destination)
     return Keep() if options.keep else Apply(options.apply)
-
-
-def _case(case: Case) -> dict[str, Any]:
-    exception, payment, receipt = case.exception, case.payment, case.receipt
-    return {
-        "exception_id": exception.id,
-        "code": exception.code,
-        "amount": exception.amount,
-        "amount_available": case.available,
-        "raised_at": exception.raised_at,
-        "in_time": exception.in_time,
-        "tenant_id": exception.tenant_id,
-        "payment_id": exception.payment_id,
-        "order_reference": payment.order_reference if payment else None,
-        "receipt_id": exception.receipt_id,
-        "order_code": receipt.order_code if receipt else None,
-        "bank_reference": receipt.bank_reference if receipt else None,
-        "allowed_actions": ",".join(case.allowed_actions) or None,
-        "outcome": exception.resolution,
-        "resolved_at": exception.resolved_at,
-        "resolved_by": exception.resolved_by_id or exception.resolved_by,
-        "reason": exception.resolution_reason,
-        "refund_id": exception.resolution_refund_id or exception.refund_id,
-        "applied_to": exception.resolution_payment_id,
-    }

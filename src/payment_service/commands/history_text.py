@@ -4,24 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-Entry = dict[str, Any]
+from payment_service.records.histories import answer, write_time
 
-_ANSWERS = {
-    "pending": "waits for {missing:,} {currency} until {expires_at}",
-    "paid": "was paid at {paid_at}",
-    "partially_refunded": "was paid at {paid_at}; {amount_refunded:,} {currency} went back",
-    "refunded": "was paid at {paid_at} and went back",
-    "expired": "ended unpaid at {closed_at}: its time was up",
-    "failed": "ended unpaid at {closed_at}: {failure_reason}",
-}
+Entry = dict[str, Any]
 
 
 def print_history(history: Entry) -> None:
     """Print one payment: what it is, its money, its links, what waits, and every change."""
     payment = history["payment"]
-    shown = {name: _time(value) for name, value in payment.items()}
-    shown["missing"] = payment["amount"] - payment["amount_applied"]
-    print(f"{payment['payment_id']} {_ANSWERS[payment['status']].format(**shown)}")
+    print(f"{payment['payment_id']} {answer(payment)}")
     print(
         "  order {order_reference} of tenant {tenant_id}: asked {amount:,} {currency}, "
         "received {amount_received:,}, refunded {amount_refunded:,}, "
@@ -65,7 +56,7 @@ def _receipt(entry: Entry) -> str:
 
 
 def _exception(entry: Entry) -> str:
-    answer = f"{entry['resolution']} at {_time(entry['resolved_at'])}"
+    answer = f"{entry['resolution']} at {write_time(entry['resolved_at'])}"
     return _line(
         entry["raised_at"],
         f"{entry['code']} {entry['amount']:,}",
@@ -114,9 +105,4 @@ def _change(entry: Entry) -> str:
 
 
 def _line(at: datetime, *parts: str | None) -> str:
-    return "  ".join([_time(at), *(part for part in parts if part is not None)])
-
-
-def _time(value: Any) -> Any:
-    """Write an instant to the second, in UTC; anything else stays."""
-    return f"{value:%Y-%m-%d %H:%M:%S}Z" if isinstance(value, datetime) else value
+    return "  ".join([write_time(at), *(part for part in parts if part is not None)])

@@ -12,10 +12,13 @@ from payment_service.commands.command import (
     add_command,
     print_all,
 )
-from payment_service.commands.history_entries import describe, describe_receipt
-from payment_service.storage import histories
+from payment_service.records.search import (
+    Found,
+    find_by_order,
+    find_by_reference,
+    find_payment,
+)
 from payment_service.storage.database import Session
-from payment_service.storage.models import Receipt
 
 
 def add_to(commands: Any) -> None:
@@ -29,7 +32,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument("payment_id", nargs="?", metavar="PAYMENT_ID")
     parser.add_argument("--order", metavar="ORDER_REFERENCE", help="the merchant's, all payments")
     parser.add_argument(
-        "--reference", metavar="TEXT", help="an order code, or the bank's reference of a transfer"
+        "--reference",
+        metavar="TEXT",
+        help="an order code, a link's or payout's name at the provider, a refund, or the bank's "
+        "reference of a transfer",
     )
 
 
@@ -38,10 +44,8 @@ async def _timeline(service: Service, options: Options) -> int:
     if sum(value is not None for value in given) != 1:
         print("name a payment, or an --order, or a --reference")
         return USAGE
-    found, strays = await service.database.read(lambda session: _find(session, options))
-    entries = [describe(history) for history in found]
-    # Money that reached us and no payment of ours: the answer to some who ask.
-    unmatched = [describe_receipt(receipt) for receipt in strays]
+    found = await service.database.read(lambda session: _find(session, options))
+    entries, unmatched = found.histories, found.unmatched
     if options.json:
         print_all(options, [*entries, *({"payment": None, "receipts": [r]} for r in unmatched)])
     else:
@@ -51,16 +55,9 @@ async def _timeline(service: Service, options: Options) -> int:
     return FINE if entries or unmatched else WRONG
 
 
-async def _find(
-    session: Session, options: Options
-) -> tuple[list[histories.History], list[Receipt]]:
-    strays: list[Receipt] = []
+async def _find(session: Session, options: Options) -> Found:
     if options.order is not None:
-        ids = await histories.find_by_order(session, options.order)
-    elif options.reference is not None:
-        ids = await histories.find_by_reference(session, options.reference)
-        receipts = await histories.find_receipts(session, options.reference)
-        strays = [receipt for receipt in receipts if receipt.payment_id is None]
-    else:
-        ids = [options.payment_id]
-    return [await histories.get_history(session, payment_id) for payment_id in ids], strays
+        return await find_by_order(session, options.order)
+    if options.reference is not None:
+        return await find_by_reference(session, options.reference)
+    return await find_payment(session, options.payment_id)

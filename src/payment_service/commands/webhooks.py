@@ -19,21 +19,14 @@ from payment_service.commands.command import (
     resolve_instant,
 )
 from payment_service.domain.errors import InvalidStateTransition, NotFound
-from payment_service.storage import audit, webhooks
-from payment_service.storage.models import AuditEntry, WebhookEvent
+from payment_service.records.webhooks import describe, get_webhook
+from payment_service.storage import webhooks
 from payment_service.storage.webhooks import Wanted
-from payment_service.telemetry.masking import MASK
 from payment_service.use_cases.replay_webhook import replay_webhook
 
 LIST_DEFAULT = 50
 REPLAY_DEFAULT = 100
-DEPTH_MAX = 8
-# Shown of a payload; everything else, and whatever a provider adds, may be about a person.
-_SHOWN = frozenset({
-    "code", "success", "orderCode", "amount", "currency", "reference", "transactionDateTime",
-    "paymentLinkId", "counterAccountBankId",
-    "order_code", "provider_reference", "bank_reference", "occurred_at",
-})  # fmt: skip
+NOTE_MAX = 255
 
 
 def add_to(commands: Any) -> None:
@@ -66,7 +59,7 @@ def _add_replay(actions: Any, name: str) -> None:
     _add_filters(parser, name)
     add_limit(parser, default=REPLAY_DEFAULT)
     parser.add_argument("--dry-run", action="store_true", help="only say which")
-    parser.add_argument("--note", help="why, for the audit log")
+    parser.add_argument("--note", type=_note, help="why, for the audit log")
     add_actor(parser)
 
 
@@ -78,6 +71,12 @@ def _add_filters(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--provider")
     parser.add_argument("--since", type=instant, metavar="INSTANT", help="or so long ago: 12h, 7d")
     parser.add_argument("--reason", metavar="TEXT", help="what the reason begins with")
+
+
+def _note(text: str) -> str:
+    if len(text) > NOTE_MAX:
+        raise argparse.ArgumentTypeError(f"at most {NOTE_MAX} characters")
+    return text
 
 
 def _wanted(service: Service, options: Options) -> Wanted:
@@ -94,21 +93,12 @@ async def _list(service: Service, options: Options) -> int:
     rows = await service.database.read(
         lambda session: webhooks.list_webhooks(session, wanted, limit=options.limit)
     )
-    print_all(options, [_summary(row) for row in rows])
+    print_all(options, [describe(row) for row in rows])
     return FINE
 
 
 async def _show(service: Service, options: Options) -> int:
-    row = await service.database.read(lambda session: webhooks.get_webhook(session, options.id))
-    replays = await service.database.read(lambda session: audit.list_replays(session, [options.id]))
-    entry = _summary(row) | {
-        "event_id": row.event_id,
-        "schema_version": row.schema_version,
-        "processed_at": row.processed_at,
-        "next_check_at": row.next_check_at,
-        "payload": _payload(row.payload),
-        "replays": [_replay_entry(replay) for replay in replays],
-    }
+    entry = await service.database.read(lambda session: get_webhook(session, options.id))
     if options.json:
         print_all(options, [entry])
         return FINE
@@ -157,38 +147,3 @@ async def _replay_one(service: Service, options: Options, webhook_id: str) -> st
     except (NotFound, InvalidStateTransition) as error:
         return str(error)
     return _WILL
-
-
-def _summary(row: WebhookEvent) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "status": row.status,
-        "provider": row.provider,
-        "received_at": row.received_at,
-        "attempts": row.attempts,
-        "payment_id": row.payment_id,
-        "reason": row.reason,
-    }
-
-
-def _replay_entry(entry: AuditEntry) -> dict[str, Any]:
-    return {"at": entry.at, "actor": f"{entry.actor}:{entry.actor_id}", "reason": entry.reason}
-
-
-def _payload(payload: bytes) -> Any:
-    if not payload:
-        return "<redacted>"
-    try:
-        return _masked(json.loads(payload))
-    except (ValueError, RecursionError):
-        return f"<{len(payload)} bytes that are not JSON>"
-
-
-def _masked(value: Any, name: str = "", depth: int = 0) -> Any:
-    if value is None or depth > DEPTH_MAX:
-        return None if value is None else MASK
-    if isinstance(value, dict):
-        return {key: _masked(inner, key, depth + 1) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_masked(inner, name, depth + 1) for inner in value]
-    return value if name in _SHOWN or value == "" else MASK

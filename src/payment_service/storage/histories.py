@@ -1,12 +1,13 @@
 """Everything that is on record about a payment, and how to find it by what a person can tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, select
 
 from payment_service.domain.errors import NotFound
+from payment_service.domain.ids import is_id
 from payment_service.storage import audit, payments, webhooks
 from payment_service.storage.database import Session
 from payment_service.storage.models import (
@@ -90,12 +91,35 @@ async def find_by_order(session: Session, order_reference: str) -> Sequence[str]
 
 
 async def find_by_reference(session: Session, reference: str) -> Sequence[str]:
-    """Name the payments that an order code or a bank's reference belongs to."""
+    """Name the payments that an order code, a refund, or a name at provider or bank belongs to."""
     found = [receipt.payment_id for receipt in await find_receipts(session, reference)]
     if reference.isascii() and reference.isdecimal() and len(reference) <= ORDER_CODE_DIGITS_MAX:
         attempt = await payments.find_attempt_by_order_code(session, int(reference))
         found += [attempt.payment_id] if attempt else []
+    links = select(PaymentAttempt.payment_id).where(PaymentAttempt.provider_reference == reference)
+    found += (await session.scalars(links.limit(ROWS_MAX))).all()
+    refund_id, _, number = reference.partition("-")  # a payout is named by its refund and a number
+    if is_id(refund_id) and (number.isdecimal() or not number):
+        found += await find_by_id(session, refund_id)
     return list(dict.fromkeys(payment_id for payment_id in found if payment_id is not None))
+
+
+async def find_by_id(session: Session, any_id: str) -> Sequence[str]:
+    """Name the payment that any id of ours leads to; none, if it leads nowhere."""
+    table, column = _BY_PREFIX.get(any_id.partition("_")[0], (None, None))
+    if table is None:
+        return []
+    found = await session.scalar(select(column).where(table.id == any_id))
+    return [found] if found is not None else []
+
+
+_BY_PREFIX: Mapping[str, tuple[Any, Any]] = {
+    "pay": (Payment, Payment.id),
+    "ref": (Refund, Refund.payment_id),
+    "exc": (MoneyException, MoneyException.payment_id),
+    "whk": (WebhookEvent, WebhookEvent.payment_id),
+    "rcp": (Receipt, Receipt.payment_id),
+}
 
 
 async def find_receipts(session: Session, bank_reference: str) -> Sequence[Receipt]:

@@ -170,6 +170,7 @@ class PaymentAttempt(Base):
         UniqueConstraint("order_code"),
         UniqueConstraint("qr_token"),
         UniqueConstraint("live_payment_id"),
+        Index(None, "provider_reference"),  # what the provider's support can tell
         TABLE_OPTIONS,
     )
 

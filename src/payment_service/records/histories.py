@@ -3,6 +3,7 @@
 Names of people, URLs and QR codes are left out: who supports a payer does not need them.
 """
 
+from datetime import datetime
 from typing import Any
 
 from payment_service.storage.histories import History
@@ -15,6 +16,15 @@ from payment_service.storage.models import (
     Refund,
     WebhookEvent,
 )
+
+_ANSWERS = {
+    "pending": "waits for {missing:,} {currency} until {expires_at}",
+    "paid": "was paid at {paid_at}",
+    "partially_refunded": "was paid at {paid_at}; {amount_refunded:,} {currency} went back",
+    "refunded": "was paid at {paid_at} and went back",
+    "expired": "ended unpaid at {closed_at}: its time was up",
+    "failed": "ended unpaid at {closed_at}: {failure_reason}",
+}
 
 
 def describe(history: History) -> dict[str, Any]:
@@ -29,6 +39,18 @@ def describe(history: History) -> dict[str, Any]:
         "changes": [_change(entry) for entry in history.changes],
         "replays": [_replay(entry) for entry in history.replays],
     }
+
+
+def answer(payment: dict[str, Any]) -> str:
+    """Say in one sentence what became of a described payment."""
+    shown = {name: write_time(value) for name, value in payment.items()}
+    shown["missing"] = payment["amount"] - payment["amount_applied"]
+    return _ANSWERS[payment["status"]].format(**shown)
+
+
+def write_time(value: Any) -> Any:
+    """Write an instant to the second, in UTC; anything else stays."""
+    return f"{value:%Y-%m-%d %H:%M:%S}Z" if isinstance(value, datetime) else value
 
 
 def describe_receipt(receipt: Receipt) -> dict[str, Any]:
