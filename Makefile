@@ -82,6 +82,10 @@ fuzz: $(READY) ## schemathesis against a running service; FUZZ_EXAMPLES=30 per o
 chaos: $(READY) ## Kill processes, servers and connections, then compare all ledgers; CHAOS_PAYMENTS=500
 	@exec $(BIN)/python -m tests.chaos
 
+.PHONY: upgrade
+upgrade: $(READY) ## Old and new version side by side under load: forth, back, forth; UPGRADE_FROM=v1.2.0
+	@exec $(BIN)/python -m tests.upgrade
+
 .PHONY: mutants
 mutants: $(READY) ## Break the service on purpose, and see each breakage caught; MUTANTS="text" chooses
 	@exec $(BIN)/python -m tests.mutants

@@ -91,6 +91,16 @@ class Role:
         return {series: float(value) for series, _, value in lines}
 
 
+def merchant_token() -> str:
+    """Make a token of a merchant who may do everything."""
+    now = int(time.time())
+    claims = {
+        "iss": "tests", "aud": "payment-service", "sub": "tester", "tenant_id": "shop",
+        "scope": SCOPES, "iat": now, "exp": now + 36_000,
+    }  # fmt: skip
+    return jwt.encode(claims, AUTH_SECRET, algorithm="HS256")
+
+
 class Deployment:
     """Processes of the service that share a database, a broker and a provider."""
 
@@ -121,12 +131,7 @@ class Deployment:
             "PAYMENTS_PUBLIC_URL": self.url,
         }
         self._http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
-        now = int(time.time())
-        claims = {
-            "iss": "tests", "aud": "payment-service", "sub": "tester", "tenant_id": "shop",
-            "scope": SCOPES, "iat": now, "exp": now + 36_000,
-        }  # fmt: skip
-        self.token = jwt.encode(claims, AUTH_SECRET, algorithm="HS256")
+        self.token = merchant_token()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run an operator's command."""

@@ -1,0 +1,27 @@
+"""a rehearsal: take away what no version that runs needs any more.
+
+Revision: rehearsal_contract
+After: rehearsal_expand
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "rehearsal_contract"
+down_revision: str | None = "rehearsal_expand"
+branch_labels: str | None = None
+depends_on: str | None = None
+
+
+def upgrade() -> None:
+    op.drop_table("rehearsals")
+    op.drop_column("outbox_events", "rehearsed")
+    op.drop_index("ix_payments_rehearsed", "payments")
+    op.drop_column("payments", "rehearsed")
+
+
+def downgrade() -> None:
+    op.add_column("payments", sa.Column("rehearsed", sa.String(32), nullable=True))
+    op.create_index("ix_payments_rehearsed", "payments", ["rehearsed", "created_at"])
+    op.add_column("outbox_events", sa.Column("rehearsed", sa.Integer(), server_default="0"))
+    op.create_table("rehearsals", sa.Column("id", sa.String(32), primary_key=True))
