@@ -44,10 +44,11 @@ class Console:
         body = {"name": name, "token": token}
         return await client.post("/console/session", json=body, headers=self.origin)
 
-    async def dead_letter(self) -> str:
+    async def dead_letter(self, **payer: str) -> str:
         """Have a webhook given up; return its id."""
         payment = await self.desk.paid(PRICE)
-        await self.desk.tell(payment, paymentLinkId=FOREIGN_LINK, reference="FT-of-another-link")
+        foreign = {"paymentLinkId": FOREIGN_LINK, "reference": "FT-of-another-link"}
+        await self.desk.tell(payment, **foreign, **payer)
         async with self.client() as client:
             await self.sign_in(client)
             listed = (await client.get("/console/webhooks")).json()["webhooks"]

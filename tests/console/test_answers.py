@@ -12,7 +12,7 @@ from tests.support.commands import Commands
 from tests.support.odd_money import ACCOUNT
 from tests.support.simulator import Simulator
 
-SECRETS = ("0099887766", "CANARY", "TRAN")
+SECRETS = ("0099887766", "TRAN THI CANARY")
 
 
 async def search(operator: httpx.AsyncClient, text: str) -> dict[str, Any]:
@@ -102,9 +102,9 @@ async def test_the_console_shows_what_the_command_line_shows(
 
 async def test_people_are_masked(console: Console, operator: httpx.AsyncClient) -> None:
     payment = await console.service.create(100)
-    payer = {"counter_account": "0099887766", "counter_name": "TRAN THI CANARY"}
-    await console.desk.pay(payment, 130, **payer)
-    letter = await console.dead_letter()
+    await console.desk.pay(payment, 130, counter_account=SECRETS[0], counter_name=SECRETS[1])
+    told = {"counterAccountNumber": SECRETS[0], "counterAccountName": SECRETS[1]}
+    letter = await console.dead_letter(**told, description=f"{SECRETS[1]} pays")
     paths = ("overview", "exceptions", "webhooks", f"webhooks/{letter}",
              f"payments?text={payment['payment_id']}")  # fmt: skip
 
