@@ -39,6 +39,7 @@ async def test_a_payment_is_found_by_whatever_a_person_can_tell(
     history = (await search(operator, payment["payment_id"]))["histories"][0]
     names = [
         payment["payment_id"], "order-4711", payment["provider_reference"], refund["refund_id"],
+        history["links"][0]["provider_reference"],
         f"{refund['refund_id']}-1", exception["exception_id"],
         str(history["links"][0]["order_code"]), history["receipts"][0]["bank_reference"],
         history["receipts"][0]["receipt_id"], f"  {payment['payment_id']} ",
