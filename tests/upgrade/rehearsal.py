@@ -6,7 +6,7 @@ The order is that of docs/how-to/upgrade.md: expand, roll, roll back, roll again
 import asyncio
 import subprocess
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,14 +29,22 @@ class Size:
     processes: Mapping[str, int]
     merchants: int
     payments_per_step: int  # that are paid before the next step
+    rolled_back: tuple[str, ...]  # the roles that go back; the others stay new beside them
     is_whole: bool  # one process after the other, and to the end; else together, forth and back
 
 
-BRIEF = Size(processes=dict.fromkeys(ROLES, 1), merchants=2, payments_per_step=2, is_whole=False)
+BRIEF = Size(
+    processes=dict.fromkeys(ROLES, 1),
+    merchants=2,
+    payments_per_step=2,
+    rolled_back=("api",),
+    is_whole=False,
+)
 FULL = Size(
     processes={"scheduler": 2, "consumer": 2, "relay": 2, "api": 3},
     merchants=6,
     payments_per_step=30,
+    rolled_back=ROLES,
     is_whole=True,
 )
 
@@ -113,9 +121,9 @@ class Rehearsal:
         for role, port in successors:
             self._take_in(role, port)
 
-    async def roll(self, version: Version) -> None:
-        """Put a process of `version` in the place of each, one by one."""
-        places = self._places()
+    async def roll(self, version: Version, roles: Sequence[str] = ROLES) -> None:
+        """Put a process of `version` in the place of each of some roles, one by one."""
+        places = [role for role in self._places() if role in roles]
         ready = [self._launch(version, role) for role in places if not self._size.is_whole]
         for role in places:
             successor = ready.pop(0) if ready else self._launch(version, role)

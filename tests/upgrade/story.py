@@ -91,7 +91,7 @@ async def _act(rehearsal: Rehearsal, load: Load, versions: Versions, size: Size)
             await rehearsal.roll(versions.new)
         async with rehearsal.step("roll back to the old version"):
             await rehearsal.command(versions.old, "migrate")
-            await rehearsal.roll(versions.old)
+            await rehearsal.roll(versions.old, size.rolled_back)
         if size.is_whole:
             async with rehearsal.step("roll to the new version again"):
                 await rehearsal.roll(versions.new)
