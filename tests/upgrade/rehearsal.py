@@ -87,7 +87,7 @@ class Rehearsal:
         self._balancer = balancer
         self._size = size
         self._running: dict[str, list[tuple[Role, int]]] = defaultdict(list)
-        self._started = 0
+        self._launched: list[Role] = []
 
     async def command(self, version: Version, *arguments: str) -> str:
         """Run a command of a version, which must find nothing wrong."""
@@ -140,7 +140,7 @@ class Rehearsal:
 
     def kill(self) -> None:
         """End what still runs, after a failure."""
-        for role, _ in [each for places in self._running.values() for each in places]:
+        for role in self._launched:
             if role.process.poll() is None:
                 role.kill()
 
@@ -164,10 +164,10 @@ class Rehearsal:
 
     def _launch(self, version: Version, role: str) -> tuple[Role, int]:
         port = free_port()
-        self._started += 1
-        log = self._folder / f"{self._started:02}-{role}-{version.folder.name}.log"
+        log = self._folder / f"{len(self._launched):02}-{role}-{version.folder.name}.log"
         environ = {**self._environ, **version.environ, "PAYMENTS_PORT": str(port)}
-        return Role(role, environ, log, version.launch), port
+        self._launched.append(Role(role, environ, log, version.launch))
+        return self._launched[-1], port
 
     async def _wait_until_ready(self, started: list[tuple[Role, int]]) -> None:
         for role, _ in started:
