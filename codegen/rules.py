@@ -92,8 +92,9 @@ def _check_error_codes(contract: Contract) -> None:
         where = f"#/x-error-codes/{code}"
         if not _CODE.fullmatch(code):
             raise Unsupported(where, "a code is written LIKE_THIS")
-        if not isinstance(entry, dict) or {k: type(v) for k, v in entry.items()} != _ENTRY:
-            raise Unsupported(where, "needs status, title, retryable and description")
+        if not isinstance(entry, dict) or not _is_entry(entry):
+            raise Unsupported(where, "needs status, title, retryable, description and action")
+        _check_members(contract, entry, f"{where}/members")
     listed = contract.document.content["components"]["schemas"].get("ErrorCode", {}).get("enum")
     if listed is not None and set(listed) != set(contract.error_codes):
         raise Unsupported("#/components/schemas/ErrorCode/enum", "differs from #/x-error-codes")
@@ -104,4 +105,16 @@ def _check_error_codes(contract: Contract) -> None:
                 raise Unsupported(response.where, "no error code has this status")
 
 
-_ENTRY = {"status": int, "title": str, "retryable": bool, "description": str}
+_ENTRY = {"status": int, "title": str, "retryable": bool, "description": str, "action": str}
+
+
+def _is_entry(entry: Node) -> bool:
+    return {k: type(v) for k, v in entry.items() if k != "members"} == _ENTRY
+
+
+def _check_members(contract: Contract, entry: Node, where: str) -> None:
+    """A client reads them from the problem: they have a type there."""
+    problem = contract.document.content["components"]["schemas"].get("Problem", {})
+    for member in entry.get("members", []):
+        if member not in problem.get("properties", {}):
+            raise Unsupported(where, f"Problem has no member {member}")

@@ -1,12 +1,15 @@
 """Every code of the catalogue has a way to happen, and every expected error has a code."""
 
 import inspect
+import json
+from importlib.resources import files
 
 from generated.api.problems import PROBLEM_TYPES
 from payment_service.api.problems import TABLE, problem_of
 from payment_service.domain import errors
 from payment_service.providers import provider
 
+CATALOGUE = json.loads((files("generated.api") / "openapi.json").read_text())["x-error-codes"]
 # Codes that the runtime, the door or a later stage raises by themselves.
 ELSEWHERE = {
     "MALFORMED_REQUEST", "IDEMPOTENCY_KEY_MISSING", "IDEMPOTENCY_KEY_INVALID", "UNAUTHENTICATED",
@@ -61,6 +64,13 @@ def test_what_may_be_repeated_says_when() -> None:
     ]
 
     assert silent == []
+
+
+def test_members_that_a_problem_adds_are_those_that_the_catalogue_names() -> None:
+    for problem in PROBLEMS:
+        told = {*problem.members, *(["errors"] if problem.errors else [])}
+
+        assert told == set(CATALOGUE[problem.kind.code].get("members", [])), problem.kind.code
 
 
 def test_bug_of_ours_has_no_problem() -> None:

@@ -41,7 +41,8 @@ def _seconds_to_wait(error: Exception) -> int:
 
 def _with(code: str, *members: str) -> Callable[[Exception], Problem]:
     def problem(error: Exception) -> Problem:
-        told = {member: getattr(error, member) for member in members}
+        known = {member: getattr(error, member) for member in members}
+        told = {member: value for member, value in known.items() if value is not None}
         return Problem(PROBLEM_TYPES[code], detail=str(error), **told)
 
     return problem

@@ -107,7 +107,7 @@ def refund_view(refund: Refund) -> contract.Refund:
         currency=contract.Currency(refund.currency),
         reason=contract.RefundReason(refund.reason),
         destination=contract.MaskedDestination(
-            type=contract.RefundDestinationType(refund.destination_type),
+            type=contract.DestinationType(refund.destination_type),
             bank_bin=refund.bank_bin,
             account_number_suffix=refund.account_number[-SUFFIX_LENGTH:],
         ),

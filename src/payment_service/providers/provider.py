@@ -23,6 +23,8 @@ from typing import Protocol
 
 from payment_service.domain.money import Money
 
+PROVIDER_CODE_MAX = 64  # as long as clients may see one
+
 
 class Operation(StrEnum):
     """What a provider is called for. Each fails and recovers on its own: see `circuit_breaker`."""
@@ -40,7 +42,7 @@ class ProviderError(Exception):
 
     Args:
         message: A full thought.
-        provider_code: What the provider said.
+        provider_code: What the provider said; clients are shown `PROVIDER_CODE_MAX` characters.
         retry_after_seconds: When it is worth another try, as far as it is known.
     """
 
@@ -48,7 +50,7 @@ class ProviderError(Exception):
         self, message: str, *, provider_code: str = "", retry_after_seconds: float | None = None
     ) -> None:
         super().__init__(message)
-        self.provider_code = provider_code
+        self.provider_code = provider_code[:PROVIDER_CODE_MAX]
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -99,7 +99,8 @@ SMALL: dict[str, Any] = {
     },
     "x-error-codes": {
         "NOT_FOUND": {
-            "status": 404, "title": "Not found", "retryable": False, "description": "No."
+            "status": 404, "title": "Not found", "retryable": False, "description": "No.",
+            "action": "Look elsewhere.",
         },
     },
 }  # fmt: skip

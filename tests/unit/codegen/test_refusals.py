@@ -106,6 +106,11 @@ CASES = {
     # the catalogue
     "code without a title": ("x-error-codes.NOT_FOUND.title", DELETE,
                              "#/x-error-codes/NOT_FOUND: needs status"),
+    "code without advice": ("x-error-codes.NOT_FOUND.action", DELETE,
+                            "#/x-error-codes/NOT_FOUND: needs status"),
+    "member that no client can read": (
+        "x-error-codes.NOT_FOUND.members", ["color"],
+        "#/x-error-codes/NOT_FOUND/members: Problem has no member color"),
     "code in lower case": ("x-error-codes.not_found", {}, "#/x-error-codes/not_found: a code is"),
     "enum and catalogue differ": (f"{SCHEMAS}.ErrorCode", {"type": "string", "enum": ["OTHER"]},
                                   "#/components/schemas/ErrorCode/enum: differs"),
