@@ -2,6 +2,7 @@
 
 openapi.yaml                -> generated/api/{models,routes,problems}.py and openapi.json
 webhook-schemas/A/B.json    -> generated/webhook_schemas/A/B.py, "-" and "." become "_"
+both                        -> generated/docs/{index,errors,events}.html and asyncapi.json
 """
 
 import argparse
@@ -11,7 +12,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from codegen import catalogue, contract, names, routes, schemas, source, structs
+from codegen import (
+    asyncapi,
+    catalogue,
+    contract,
+    event_page,
+    names,
+    pages,
+    routes,
+    schemas,
+    source,
+    structs,
+)
 from codegen.model import Document, Unsupported
 
 VERSION = "1"
@@ -61,19 +73,37 @@ def generate(root: Path) -> dict[str, str]:
         "api/routes.py": _formatted(routes.generate(api, header=header)),
         "api/problems.py": _formatted(catalogue.generate(api, header=header)),
         "api/openapi.json": _json_copy(api.document),
+        "docs/__init__.py": "",
+        "docs/index.html": pages.reference(api, header=header),
+        "docs/errors.html": pages.errors(api, header=header),
         "webhook_schemas/__init__.py": "",
     }
+    messages: dict[str, Document] = {}
     for path in sorted((root / "webhook-schemas").rglob("*.json")):
         message = source.read(root, path)
         package, name = _place(message, path.relative_to(root / "webhook-schemas"))
         if f"{package}/{name}.py" in files:
             raise Unsupported(message.name, "another file has the same name in Python")
         schemas.check_message(message)
+        messages[path.relative_to(root / "webhook-schemas").as_posix()] = message
         files[f"{package}/__init__.py"] = ""
         files[f"{package}/{name}.py"] = structs.generate(
             message, kind="jsonschema", header=_header(message)
         )
-    return files
+    return files | _events(root, messages)
+
+
+def _events(root: Path, messages: dict[str, Document]) -> dict[str, str]:
+    """Write what tells of topics, where there are any."""
+    path = root / "webhook-schemas" / asyncapi.NAME
+    if not path.is_file():
+        return {}
+    document = source.read(root, path)
+    whole = asyncapi.bundle(document, messages)
+    return {
+        "docs/asyncapi.json": json.dumps(whole, ensure_ascii=False, indent=1) + "\n",
+        "docs/events.html": event_page.generate(whole, header=_header(document)),
+    }
 
 
 def _place(message: Document, path: Path) -> tuple[str, str]:
@@ -116,7 +146,7 @@ def _different(output: Path, wanted: dict[str, str]) -> list[str]:
 
 
 def _superfluous(output: Path, wanted: dict[str, str]) -> list[str]:
-    found = (path for path in output.rglob("*") if path.suffix in {".py", ".json"})
+    found = (path for path in output.rglob("*") if path.suffix in {".py", ".json", ".html"})
     names_found = (path.relative_to(output).as_posix() for path in found)
     return sorted(name for name in names_found if name not in wanted)
 

@@ -177,6 +177,7 @@ def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
     )
     return f"""
   Payment service   {settings.public_url}/v1/health
+  Its documentation {settings.public_url}/docs
   {simulator.title + " simulator":<17} {environ[f"{simulator.prefix}SIMULATOR_PUBLIC_URL"]}
   Operators' port   http://127.0.0.1:{settings.ops_port}/readyz, /metrics,
                     /dev/clock sets the time on: POST {{"advance_seconds": 900}}

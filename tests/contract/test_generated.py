@@ -22,7 +22,9 @@ def test_generated_code_is_current():
 
     for name, text in wanted.items():
         assert (ROOT / "generated" / name).read_text(encoding="utf-8") == text, name
-    found = {path for path in (ROOT / "generated").rglob("*") if path.suffix in {".py", ".json"}}
+    found = {
+        path for path in (ROOT / "generated").rglob("*") if path.suffix in {".py", ".json", ".html"}
+    }
     assert {path.relative_to(ROOT / "generated").as_posix() for path in found} == set(wanted)
 
 

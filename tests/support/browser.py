@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from tests.support.process import free_port, wait_until
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 STOP_SECONDS = 10
+LOGS = {"browser": "ALL", "performance": "ALL"}
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -100,15 +102,39 @@ class Tab:
         """Read the page."""
         return str(self._call("GET", "/source"))
 
+    def resize(self, width: int, height: int = 1000) -> None:
+        """Look through a window of another size, as a phone does; not below 500 without this."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+        self._command("Emulation.setDeviceMetricsOverride", metrics)
+
+    def ask(self, script: str) -> Any:
+        """Evaluate an expression of JavaScript in the page."""
+        return self._call("POST", "/execute/sync", {"script": f"return {script}", "args": []})
+
     def picture(self) -> Image.Image:
         """Look at the page."""
         raw = base64.b64decode(self._call("GET", "/screenshot"))
         return Image.open(BytesIO(raw)).convert("L")
 
+    def save(self, path: Path) -> None:
+        """Keep a picture of the page, for people."""
+        path.write_bytes(base64.b64decode(self._call("GET", "/screenshot")))
+
+    def requests(self) -> list[str]:
+        """List the addresses that the browser has asked since the last call, its own aside."""
+        entries = self._call("POST", "/se/log", {"type": "performance"})
+        messages = [json.loads(entry["message"])["message"] for entry in entries]
+        urls = [message["params"]["request"]["url"] for message in messages
+                if message["method"] == "Network.requestWillBeSent"]  # fmt: skip
+        return [url for url in urls if not url.startswith(("data:", "blob:", "chrome"))]
+
     def errors(self) -> list[str]:
         """List what the browser complained about."""
         entries = self._call("POST", "/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries if "favicon" not in entry["message"]]
+
+    def _command(self, name: str, parameters: dict[str, Any]) -> None:
+        self._call("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         response = self._session.request(method, path.lstrip("/"), json=body)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from generated.api import models as contract, routes
 from openapi_runtime.operations import Result, render
 from payment_service.api import views
+from payment_service.api.docs import ERRORS
 from payment_service.api.problems import problem_of
 from payment_service.domain.clock import Clock
 from payment_service.domain.errors import PaymentServiceError
@@ -65,4 +66,4 @@ class PaymentAnswers:
 
 def problem_base(public_url: str) -> str:
     """Say where the codes of problems are documented."""
-    return f"{public_url}/docs/errors"
+    return f"{public_url}{ERRORS}"

@@ -22,6 +22,7 @@ from openapi_runtime.routing import exception_handlers
 from payment_service import failpoints
 from payment_service.api.answers import problem_base
 from payment_service.api.auth import Security, TokenVerifier
+from payment_service.api.docs import docs_routes
 from payment_service.api.exceptions import ExceptionHandlers
 from payment_service.api.payments import PaymentHandlers
 from payment_service.api.problems import problem_of
@@ -103,7 +104,7 @@ def create_app(
         system=SystemHandlers(version),
         hooks=hooks,
     )
-    app = Starlette(routes=table, exception_handlers=exception_handlers(hooks))
+    app = Starlette(routes=[*table, *docs_routes()], exception_handlers=exception_handlers(hooks))
     app.router.redirect_slashes = False  # a redirect would leave the contract
     return app
 
