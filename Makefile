@@ -54,6 +54,10 @@ compatible: $(READY) ## Fail if the contract would break who uses the released o
 release-contract: $(READY) verify ## Make the present contract the released one
 	@$(BIN)/python -m codegen.compatibility --release
 
+.PHONY: clients
+clients: $(READY) ## Generate clients in Python, TypeScript, Go and Java into dist/clients/
+	@exec $(BIN)/python -m tests.clients
+
 ##@ Quality
 .PHONY: check
 check: $(READY) verify compatible ## Format, lint, types, import rules, contract
