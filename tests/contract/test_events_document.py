@@ -1,6 +1,9 @@
 """The AsyncAPI document is true: of the topics, of the schemas, and of what is published."""
 
 import json
+import os
+import shutil
+import subprocess
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +19,8 @@ from tests.support.simulator import Simulator
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = json.loads((files("generated.docs") / "asyncapi.json").read_text())
+SPECIFICATION = Path(__file__).parent / "asyncapi"
+INSTALL_SECONDS = 120
 MESSAGES = DOCUMENT["components"]["messages"]
 EXAMPLES = [
     (f"{name}/{example['name']}", name, example["payload"])
@@ -28,6 +33,33 @@ def schema_of(message: str) -> dict[str, Any]:
     """Get the whole schema of a message; a member that it does not know is a fault."""
     payload = MESSAGES[message]["payload"]
     return dict(closed({**payload, "components": {"schemas": DOCUMENT["components"]["schemas"]}}))
+
+
+def missing(reason: str) -> None:
+    """Skip where the tools cannot be had; fail where they must be there."""
+    (pytest.fail if os.environ.get("REQUIRE_STACK") else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="module")
+def specification() -> dict[str, Any]:
+    """The schema of AsyncAPI documents, by its makers."""
+    schema = SPECIFICATION / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
+    if not schema.is_file():
+        if shutil.which("npm") is None:
+            missing("npm is not installed")
+        done = subprocess.run(
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"],
+            cwd=SPECIFICATION, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS,
+        )  # fmt: skip
+        if done.returncode != 0:
+            missing(f"npm could not install the specification: {done.stderr[-200:]}")
+    return dict(json.loads(schema.read_text()))
+
+
+def test_it_is_an_asyncapi_document(specification: dict[str, Any]) -> None:
+    faults = jsonschema.Draft7Validator(specification).iter_errors(DOCUMENT)
+
+    assert [(list(fault.absolute_path), fault.message) for fault in faults] == []
 
 
 def test_channels_are_the_topics_and_keep_as_long() -> None:
