@@ -4,11 +4,13 @@ The folder of a language holds its settings, its pinned packages and a journey. 
 beside the client: what lies in dist/clients/<language> afterwards is a small project of its own.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +71,10 @@ class Language:
             Missing: The toolchain cannot be had.
             Broken: The client cannot be generated, or does not compile.
         """
+        with self._alone():
+            self._make()
+
+    def _make(self) -> None:
         stamp, digest = self.folder / STAMP, self._digest()
         if stamp.is_file() and stamp.read_text() == digest:
             return
@@ -91,7 +97,8 @@ class Language:
         Raises:
             Broken: It did not get to the end.
         """
-        return self._run(self.journey, environ)
+        with self._alone():
+            return self._run(self.journey, environ)
 
     def try_lines(self, lines: str, environ: Mapping[str, str]) -> str:
         """Make a program of some lines, check it, run it, and return what it printed.
@@ -101,9 +108,18 @@ class Language:
         """
         name, around = self.frame
         path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(around.replace("LINES", lines))
-        return self._run(self.lines, environ)
+        with self._alone():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(around.replace("LINES", lines))
+            return self._run(self.lines, environ)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes, of tests too, out of the folder."""
+        CLIENTS.mkdir(parents=True, exist_ok=True)
+        with (CLIENTS / f".{self.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _run(self, command: str, more: Mapping[str, str] | None = None) -> str:
         environ = {
@@ -164,7 +180,7 @@ PYTHON = Language(
 TYPESCRIPT = Language(
     name="typescript",
     tools=("node", "npm"),
-    install="npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1",
+    install="npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=4",
     generate="""
         npx openapi-typescript "$CONTRACT" --output payments.ts \
             --root-types --root-types-no-schema-prefix --root-types-keep-casing

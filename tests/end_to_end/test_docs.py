@@ -99,6 +99,6 @@ def test_type_of_a_problem_opens_its_section(running: Development, tab: Tab) -> 
     open_page(tab, problem["type"], WIDTHS["phone"])
 
     top = "document.getElementById('NOT_FOUND').getBoundingClientRect().top"
-    assert 0 <= tab.ask(top) < 400
+    wait_until(lambda: 0 <= tab.ask(top) < 400, what="its section is in view")
     assert "tenant that created it" in tab.ask("document.querySelector(':target').textContent")
     assert_sound(tab, running, WIDTHS["phone"])
