@@ -6,6 +6,7 @@ It knows what the service says, and refuses anything else loudly: a simulation t
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -59,25 +60,38 @@ def qualified(column: Column[Any]) -> tuple[str, str]:
     return column.table.name, column.name
 
 
-def read(clause: Any, subquery: Subquery, name: Name = plain) -> Value:  # noqa: C901, PLR0911  # one case per kind
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What an expression is read in: its subqueries, its columns, and values by parameter."""
+
+    subquery: Subquery
+    values: Mapping[str, Any]
+    name: Name = plain
+
+    def value_of(self, parameter: BindParameter[Any]) -> Any:
+        """Return the value that a parameter was given, or was made with."""
+        return self.values.get(parameter.key, parameter.value)
+
+
+def read(clause: Any, scope: Scope) -> Value:  # noqa: C901, PLR0911  # one case per kind
     """Turn an expression into a function of a row."""
     match clause:
         case Column():
-            return operator.itemgetter(name(clause))
+            return operator.itemgetter(scope.name(clause))
         case BindParameter():
-            value = clause.value
+            value = scope.value_of(clause)
             return lambda _row: value
         case BinaryExpression():
-            return _binary(clause, subquery, name)
+            return _binary(clause, scope)
         case BooleanClauseList():
-            return _boolean(clause, subquery, name)
+            return _boolean(clause, scope)
         case Tuple():
-            parts = [read(part, subquery, name) for part in clause.clauses]
+            parts = [read(part, scope) for part in clause.clauses]
             return lambda row: tuple(part(row) for part in parts)
         case Grouping():
-            return read(clause.element, subquery, name)
+            return read(clause.element, scope)
         case UnaryExpression() if clause.operator is operators.inv:
-            inner = read(clause.element, subquery, name)
+            inner = read(clause.element, scope)
             return lambda row: None if (it := inner(row)) is None else not it
         case Null():
             return lambda _row: None
@@ -88,18 +102,18 @@ def read(clause: Any, subquery: Subquery, name: Name = plain) -> Value:  # noqa:
     raise NotSimulated(f"the expression {clause} ({type(clause).__name__})")
 
 
-def _binary(clause: BinaryExpression[Any], subquery: Subquery, name: Name) -> Value:
+def _binary(clause: BinaryExpression[Any], scope: Scope) -> Value:
     done = clause.operator
-    left = read(clause.left, subquery, name)
+    left = read(clause.left, scope)
     if done in {operators.in_op, operators.not_in_op}:
-        return _within(left, clause.right, subquery, wanted=done is operators.in_op)
-    right = read(clause.right, subquery, name)
+        return _within(left, clause.right, scope, wanted=done is operators.in_op)
+    right = read(clause.right, scope)
     if done is operators.is_:
         return lambda row: left(row) is right(row)
     if done is operators.is_not:
         return lambda row: left(row) is not right(row)
     if done is operators.startswith_op:
-        prefix = _unescaped(clause.right.value, clause.modifiers.get("escape"))
+        prefix = _unescaped(scope.value_of(clause.right), clause.modifiers.get("escape"))
         return lambda row: None if (it := left(row)) is None else it.startswith(prefix)
     compare = _COMPARISONS.get(done)
     if compare is None:
@@ -112,11 +126,11 @@ def _binary(clause: BinaryExpression[Any], subquery: Subquery, name: Name) -> Va
     return compute
 
 
-def _within(left: Value, right: Any, subquery: Subquery, *, wanted: bool) -> Value:
+def _within(left: Value, right: Any, scope: Scope, *, wanted: bool) -> Value:
     if isinstance(right, BindParameter):
-        members = list(right.value)
+        members = list(scope.value_of(right))
     elif isinstance(getattr(right, "element", None), Select):
-        members = list(subquery(right.element))
+        members = list(scope.subquery(right.element))
     else:
         raise NotSimulated(f"IN {right}")
     has_null = None in members
@@ -132,8 +146,8 @@ def _within(left: Value, right: Any, subquery: Subquery, *, wanted: bool) -> Val
     return compute
 
 
-def _boolean(clause: BooleanClauseList, subquery: Subquery, name: Name) -> Value:
-    parts = [read(part, subquery, name) for part in clause.clauses]
+def _boolean(clause: BooleanClauseList, scope: Scope) -> Value:
+    parts = [read(part, scope) for part in clause.clauses]
     decisive = clause.operator is operators.or_
 
     def compute(row: Row) -> Any:
@@ -157,7 +171,7 @@ def _unescaped(pattern: str, escape: str | None) -> str:
     return re.sub(re.escape(escape) + "(.)", r"\1", pattern)
 
 
-def fixed_values(criteria: Iterable[Any]) -> dict[str, Any]:
+def fixed_values(criteria: Iterable[Any], scope: Scope) -> dict[str, Any]:
     """Tell which columns an expression pins to a value: rows can then be looked up by key."""
     pinned: dict[str, Any] = {}
     for clause in criteria:
@@ -167,7 +181,7 @@ def fixed_values(criteria: Iterable[Any]) -> dict[str, Any]:
             and isinstance(clause.left, Column)
             and isinstance(clause.right, BindParameter)
         ):
-            pinned[clause.left.name] = clause.right.value
+            pinned[clause.left.name] = scope.value_of(clause.right)
     return pinned
 
 

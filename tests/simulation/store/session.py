@@ -15,7 +15,6 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.exc import StaleDataError
-from sqlalchemy.sql import visitors
 
 from payment_service.storage.models import Base
 from tests.simulation.store import statements
@@ -170,18 +169,16 @@ class SimulatedSession:
     async def execute(self, statement: Any, values: Any = None) -> Result:
         if self._flushes_itself:
             await self.flush()
-        if isinstance(values, dict):
-            statement = _filled_in(statement, values)
         match statement:
             case Select():
                 await self._statement(writes=statement._for_update_arg is not None)
-                return await self._select(statement)
+                return await self._select(statement, values)
             case Insert():
                 await self._statement(writes=True)
                 return Result([], len(await statements.insert_all(self._tx, statement, values)))
             case Update():
                 await self._statement(writes=True)
-                changed = await statements.update(self._tx, statement)
+                changed = await statements.update(self._tx, statement, values)
                 if not changed:
                     self._note_missed(statement)
                 if statement._execution_options.get("synchronize_session", "auto"):
@@ -189,7 +186,7 @@ class SimulatedSession:
                 return Result([], len(changed))
             case Delete():
                 await self._statement(writes=True)
-                gone = await statements.delete(self._tx, statement)
+                gone = await statements.delete(self._tx, statement, values)
                 for record in gone:
                     self._known.pop((record.table.name, record.key), None)
                 return Result([], len(gone))
@@ -242,8 +239,8 @@ class SimulatedSession:
             raise StaleDataError(f"the row of {instance} is gone")
         await statements.change(self._tx, record, values)
 
-    async def _select(self, statement: Select[Any]) -> Result:
-        found = await statements.select(self._tx, statement)
+    async def _select(self, statement: Select[Any], values: statements.Parameters = None) -> Result:
+        found = await statements.select(self._tx, statement, values)
         populate = bool(statement._execution_options.get("populate_existing", False))
         rows = found.rows
         for place, table in enumerate(found.columns):
@@ -327,12 +324,3 @@ def _forget_changes(instance: Any) -> None:
     state = instance_state(instance)
     state.committed_state.clear()
     state.modified = False
-
-
-def _filled_in(statement: Any, values: dict[str, Any]) -> Any:
-    """Copy a statement with values for its parameters."""
-
-    def fill_in(parameter: Any) -> None:
-        parameter.value = values.get(parameter.key, parameter.value)
-
-    return visitors.cloned_traverse(statement, {}, {"bindparam": fill_in})

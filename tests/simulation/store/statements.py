@@ -13,18 +13,20 @@ from sqlalchemy.sql.elements import Label, UnaryExpression
 from sqlalchemy.sql.functions import FunctionElement
 
 from tests.simulation.store.expressions import (
-    Name,
     NotSimulated,
     Row,
+    Scope,
     Value,
     fixed_values,
-    plain,
     qualified,
     read,
 )
 from tests.simulation.store.faults import duplicate
 from tests.simulation.store.tables import Record, SimulatedTable
 from tests.simulation.store.transactions import Transaction
+
+Parameters = Mapping[str, Any] | None
+"""Values by the names of a statement's parameters."""
 
 
 @dataclass(slots=True)
@@ -80,15 +82,17 @@ async def change(tx: Transaction, record: Record, values: Row) -> Row:
     return row
 
 
-async def update(tx: Transaction, statement: Update) -> list[tuple[Record, Row]]:
+async def update(
+    tx: Transaction, statement: Update, parameters: Parameters
+) -> list[tuple[Record, Row]]:
     """Change the rows that match; return them as they are then."""
-    table = _table(tx, statement.table)
+    table, scope = _table(tx, statement.table), _scope(tx, parameters)
     values = {
-        column if isinstance(column, str) else column.name: read(value, _subquery(tx))
+        column if isinstance(column, str) else column.name: read(value, scope)
         for column, value in statement._values.items()
     }
     done = []
-    for record in await _hold(tx, table, statement._where_criteria):
+    for record in await _hold(tx, table, statement._where_criteria, scope):
         before = record.seen_by(tx) or {}
         done.append(
             (record, await change(tx, record, {name: it(before) for name, it in values.items()}))
@@ -96,10 +100,10 @@ async def update(tx: Transaction, statement: Update) -> list[tuple[Record, Row]]
     return done
 
 
-async def delete(tx: Transaction, statement: Delete) -> list[Record]:
+async def delete(tx: Transaction, statement: Delete, parameters: Parameters) -> list[Record]:
     """Delete the rows that match."""
     table = _table(tx, statement.table)
-    records = await _hold(tx, table, statement._where_criteria)
+    records = await _hold(tx, table, statement._where_criteria, _scope(tx, parameters))
     for record in records:
         tx.write(record, None)
     return records
@@ -122,12 +126,17 @@ async def insert_all(
 
 
 async def _hold(
-    tx: Transaction, table: SimulatedTable, criteria: Iterable[Any], *, skip: bool = False
+    tx: Transaction,
+    table: SimulatedTable,
+    criteria: Iterable[Any],
+    scope: Scope,
+    *,
+    skip: bool = False,
 ) -> list[Record]:
     """Take the rows that match, each as it is when nobody else holds it."""
-    matches = _matcher(tx, criteria)
+    matches = _matcher(criteria, scope)
     held = []
-    for record in list(table.candidates(fixed_values(criteria))):
+    for record in list(table.candidates(fixed_values(criteria, scope))):
         while (row := record.seen_by(tx)) is not None and matches(row):
             if record.owner in {None, tx}:
                 await tx.take(record)
@@ -139,27 +148,42 @@ async def _hold(
     return held
 
 
-async def select(tx: Transaction, statement: Select[Any]) -> Found:
+async def select(tx: Transaction, statement: Select[Any], parameters: Parameters) -> Found:
     """Answer a select; FOR UPDATE holds the rows."""
     _refuse_unknown(statement)
     tables = _tables_of(statement)
+    scope = _scope(tx, parameters, is_joined=len(tables) != 1)
     lock = statement._for_update_arg
     if len(tables) != 1 and lock is not None:
-        rows = await _hold_joined(tx, tables, statement)
+        rows = await _hold_joined(tx, tables, statement, scope)
     elif lock is not None:
         table = tx.store.tables[tables[0]]
-        await _hold(tx, table, statement._where_criteria, skip=bool(lock.skip_locked))
-        rows = _matching(tx, table, statement, only_mine=True)
+        await _hold(tx, table, statement._where_criteria, scope, skip=bool(lock.skip_locked))
+        rows = _matching(tx, table, statement, scope, only_mine=True)
     else:
-        rows = _plain_rows(tx, tables, statement)
-    return _project(tx, statement, _cut(_sorted(tx, rows, statement), statement))
+        rows = _plain_rows(tx, tables, statement, scope)
+    return _project(statement, _cut(_sorted(tx, rows, statement, scope), statement, scope), scope)
 
 
-def _plain_rows(tx: Transaction, names: list[str], statement: Select[Any]) -> list[Row]:
+def _scope(tx: Transaction, parameters: Parameters, *, is_joined: bool = False) -> Scope:
+    values = parameters or {}
+
+    def subquery(statement: Select[Any]) -> list[Any]:
+        _refuse_unknown(statement)
+        tables = _tables_of(statement)
+        inner = _scope(tx, parameters, is_joined=len(tables) != 1)
+        rows = _plain_rows(tx, tables, statement, inner)
+        return [row[0] for row in _project(statement, _cut(rows, statement, inner), inner).rows]
+
+    return Scope(subquery, values, qualified) if is_joined else Scope(subquery, values)
+
+
+def _plain_rows(
+    tx: Transaction, names: list[str], statement: Select[Any], scope: Scope
+) -> list[Row]:
     if len(names) == 1:
-        return _matching(tx, tx.store.tables[names[0]], statement)
-    conditions = [*statement._where_criteria, *_join_conditions(statement)]
-    matches = _matcher(tx, conditions, qualified)
+        return _matching(tx, tx.store.tables[names[0]], statement, scope)
+    matches = _matcher([*statement._where_criteria, *_join_conditions(statement)], scope)
     merged = []
     for parts in product(*([row for _, row in tx.store.tables[n].rows(tx)] for n in names)):
         row = _Merged(zip(names, parts, strict=True))
@@ -168,14 +192,17 @@ def _plain_rows(tx: Transaction, names: list[str], statement: Select[Any]) -> li
     return merged
 
 
-async def _hold_joined(tx: Transaction, names: list[str], statement: Select[Any]) -> list[Row]:
+async def _hold_joined(
+    tx: Transaction, names: list[str], statement: Select[Any], scope: Scope
+) -> list[Row]:
     """Hold rows of a table that the criteria speak of, then those that are joined to them."""
     if len(names) != 2:
         raise NotSimulated(f"{statement}")
     first, other = names
-    matches = _matcher(tx, _join_conditions(statement), qualified)
+    matches = _matcher(_join_conditions(statement), scope)
+    alone = Scope(scope.subquery, scope.values)
     merged = []
-    for record in await _hold(tx, tx.store.tables[first], statement._where_criteria):
+    for record in await _hold(tx, tx.store.tables[first], statement._where_criteria, alone):
         row = record.seen_by(tx) or {}
         for joined in list(tx.store.tables[other].records.values()):
             while (its := joined.seen_by(tx)) is not None:
@@ -204,50 +231,41 @@ class _Merged:
 
 
 def _matching(
-    tx: Transaction, table: SimulatedTable, statement: Select[Any], *, only_mine: bool = False
+    tx: Transaction,
+    table: SimulatedTable,
+    statement: Select[Any],
+    scope: Scope,
+    *,
+    only_mine: bool = False,
 ) -> list[Row]:
     criteria = statement._where_criteria
-    matches = _matcher(tx, criteria)
+    matches = _matcher(criteria, scope)
     return [
         row
-        for record in table.candidates(fixed_values(criteria))
+        for record in table.candidates(fixed_values(criteria, scope))
         if (row := record.seen_by(tx)) is not None
         and matches(row)
         and (record.owner is tx or not only_mine)
     ]
 
 
-def _matcher(tx: Transaction, criteria: Iterable[Any], name: Name = plain) -> Any:
-    conditions = [read(clause, _subquery(tx), name) for clause in criteria]
+def _matcher(criteria: Iterable[Any], scope: Scope) -> Any:
+    conditions = [read(clause, scope) for clause in criteria]
 
-    def matches(row: Row) -> bool:
+    def matches(row: Any) -> bool:
         return all(condition(row) for condition in conditions)
 
     return matches
 
 
-def _subquery(tx: Transaction) -> Any:
-    def values(statement: Select[Any]) -> list[Any]:
-        _refuse_unknown(statement)
-        rows = _plain_rows(tx, _tables_of(statement), statement)
-        return [row[0] for row in _project(tx, statement, _cut(rows, statement)).rows]
-
-    return values
-
-
-def _sorted(tx: Transaction, rows: list[Row], statement: Select[Any]) -> list[Row]:
+def _sorted(tx: Transaction, rows: list[Row], statement: Select[Any], scope: Scope) -> list[Row]:
     if len(rows) > 1:
         tx.store.shuffle(rows)  # whoever needs an order asks for it
     for clause in reversed(statement._order_by_clauses):
         is_descending = getattr(clause, "modifier", None) is operators.desc_op
-        asked = clause.element if isinstance(clause, UnaryExpression) else clause
-        value = read(asked, None, _naming(rows))
+        value = read(clause.element if isinstance(clause, UnaryExpression) else clause, scope)
         rows.sort(key=cmp_to_key(_comparison(value)), reverse=is_descending)
     return rows
-
-
-def _naming(rows: list[Row]) -> Name:
-    return qualified if rows and type(rows[0]) is _Merged else plain
 
 
 def _comparison(value: Value) -> Any:
@@ -260,13 +278,13 @@ def _comparison(value: Value) -> Any:
     return compare
 
 
-def _cut(rows: list[Row], statement: Select[Any]) -> list[Row]:
+def _cut(rows: list[Row], statement: Select[Any], scope: Scope) -> list[Row]:
     limit, offset = statement._limit_clause, statement._offset_clause
-    start = 0 if offset is None else offset.value
-    return rows[start:] if limit is None else rows[start : start + limit.value]
+    start = 0 if offset is None else scope.value_of(offset)
+    return rows[start:] if limit is None else rows[start : start + scope.value_of(limit)]
 
 
-def _project(tx: Transaction, statement: Select[Any], rows: list[Row]) -> Found:
+def _project(statement: Select[Any], rows: list[Row], scope: Scope) -> Found:
     columns = [each.element if isinstance(each, Label) else each for each in statement._raw_columns]
     if statement._group_by_clauses:
         return _group(columns, statement, rows)
@@ -278,7 +296,7 @@ def _project(tx: Transaction, statement: Select[Any], rows: list[Row]) -> Found:
             name = column.name
             readers.append(lambda row, name=name: row.parts[name] if type(row) is _Merged else row)
         else:
-            readers.append(read(column, _subquery(tx), _naming(rows)))
+            readers.append(read(column, scope))
     entities = [column if isinstance(column, Table) else None for column in columns]
     return Found(entities, [tuple(it(row) for it in readers) for row in rows])
 
