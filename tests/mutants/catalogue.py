@@ -284,17 +284,17 @@ DELIVERY = (
     Mutant(
         name="the relay remembers the last number",
         path=f"{STORAGE}/outbox.py",
-        old="            OutboxEvent.shard.in_(shards),",
-        new="            OutboxEvent.id > select(\n"
-        "                func.coalesce(func.max(OutboxEvent.id), 0)\n"
-        "            ).where(OutboxEvent.status == PUBLISHED).scalar_subquery(),\n"
-        "            OutboxEvent.shard.in_(shards),",
+        old="        OutboxEvent.shard.in_(",
+        new="        OutboxEvent.id > select(\n"
+        "            func.coalesce(func.max(OutboxEvent.id), 0)\n"
+        "        ).where(OutboxEvent.status == PUBLISHED).scalar_subquery(),\n"
+        "        OutboxEvent.shard.in_(",
         tests=RELAY,
     ),
     Mutant(
         name="a refused message lets later ones of its key pass",
         path=f"{STORAGE}/outbox.py",
-        old="            OutboxEvent.message_key.not_in(blocked),\n",
+        old="        OutboxEvent.message_key.not_in(_BLOCKED),\n",
         new="",
         tests=DATABASE,
     ),

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, Update, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Table, Update, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
@@ -38,6 +38,18 @@ CHECK_INTERVALS = tuple(timedelta(seconds=n) for n in (1, 2, 5, 15, 60, 300))
 """When an abandoned claim is taken up again, by how many owners it has had."""
 
 _TABLE = cast("Table", IdempotencyKey.__table__)
+_ABANDONED = (
+    IdempotencyKey.state == IN_PROGRESS,
+    IdempotencyKey.operation == bindparam("operation"),
+    IdempotencyKey.lease_until <= bindparam("now"),
+    IdempotencyKey.next_check_at <= bindparam("now"),
+)
+_NAMES_ABANDONED = (
+    select(IdempotencyKey.resource_id)
+    .where(*_ABANDONED)
+    .order_by(IdempotencyKey.next_check_at)
+    .limit(bindparam("limit"))
+)
 
 Hold = Callable[[Session, str], Awaitable[object]]
 """Locks the row of an id."""
@@ -103,13 +115,8 @@ async def list_abandoned(
     session: Session, operation: str, *, now: datetime, limit: int
 ) -> Sequence[str]:
     """Name the resources of claims that nobody works on, the longest waiting first."""
-    query = (
-        select(IdempotencyKey.resource_id)
-        .where(*_abandoned(operation, now))
-        .order_by(IdempotencyKey.next_check_at)
-        .limit(limit)
-    )
-    return [name for name in await session.scalars(query) if name is not None]
+    asked = {"operation": operation, "now": now, "limit": limit}
+    return [name for name in await session.scalars(_NAMES_ABANDONED, asked) if name is not None]
 
 
 async def find_oldest_open(session: Session, operation: str) -> datetime | None:
@@ -126,20 +133,10 @@ async def take_up_abandoned(
 ) -> Claim | None:
     """Go on with a claim that nobody works on; None when somebody does, or it was answered."""
     known = await session.scalar(
-        select(IdempotencyKey).where(
-            *_abandoned(operation, now), IdempotencyKey.resource_id == resource_id
-        )
+        select(IdempotencyKey).where(*_ABANDONED, IdempotencyKey.resource_id == resource_id),
+        {"operation": operation, "now": now},
     )
     return None if known is None else await _take_over(session, known, now=now)
-
-
-def _abandoned(operation: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (
-        IdempotencyKey.state == IN_PROGRESS,
-        IdempotencyKey.operation == operation,
-        IdempotencyKey.lease_until <= now,
-        IdempotencyKey.next_check_at <= now,
-    )
 
 
 async def _insert(

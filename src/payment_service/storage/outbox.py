@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zlib import crc32
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from payment_service.storage import bulk
 from payment_service.storage.database import Session
@@ -19,6 +19,31 @@ PENDING = "pending"
 PUBLISHED = "published"
 REFUSED = "refused"  # the broker will never take it: its key waits for an operator
 KEPT = timedelta(days=7)  # how long a published message stays
+
+_BLOCKED = select(OutboxEvent.message_key).where(OutboxEvent.status == REFUSED)
+_PENDING = (
+    select(
+        OutboxEvent.id,
+        OutboxEvent.topic,
+        OutboxEvent.message_key,
+        OutboxEvent.message_id,
+        OutboxEvent.payload,
+        OutboxEvent.headers,
+    )
+    .where(
+        OutboxEvent.status == PENDING,
+        OutboxEvent.shard.in_(bindparam("shards", expanding=True)),
+        OutboxEvent.message_key.not_in(_BLOCKED),
+    )
+    .order_by(OutboxEvent.id)
+    .limit(bindparam("limit"))
+)
+_MARK_PUBLISHED = (
+    update(OutboxEvent)
+    .where(OutboxEvent.id.in_(bindparam("ids", expanding=True)), OutboxEvent.status == PENDING)
+    .values(status=PUBLISHED, published_at=bindparam("at"))
+    .execution_options(synchronize_session=False)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +101,13 @@ async def list_pending(
 
     By status, never by "id greater than the last": what commits late would be skipped.
     """
-    blocked = select(OutboxEvent.message_key).where(OutboxEvent.status == REFUSED)
-    query = (
-        select(
-            OutboxEvent.id,
-            OutboxEvent.topic,
-            OutboxEvent.message_key,
-            OutboxEvent.message_id,
-            OutboxEvent.payload,
-            OutboxEvent.headers,
-        )
-        .where(
-            OutboxEvent.status == PENDING,
-            OutboxEvent.shard.in_(shards),
-            OutboxEvent.message_key.not_in(blocked),
-        )
-        .order_by(OutboxEvent.id)
-        .limit(limit)
-    )
-    return [PendingMessage(*row) for row in await session.execute(query)]
+    asked = {"shards": shards, "limit": limit}
+    return [PendingMessage(*row) for row in await session.execute(_PENDING, asked)]
 
 
 async def mark_published(session: Session, ids: Sequence[int], at: datetime) -> None:
     """Note that the broker has them."""
-    await session.execute(
-        update(OutboxEvent)
-        .where(OutboxEvent.id.in_(ids), OutboxEvent.status == PENDING)
-        .values(status=PUBLISHED, published_at=at)
-        .execution_options(synchronize_session=False)
-    )
+    await session.execute(_MARK_PUBLISHED, {"ids": bulk.padded(ids), "at": at})
 
 
 async def mark_refused(session: Session, message_row_id: int, reason: str) -> None:
