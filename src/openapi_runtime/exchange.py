@@ -10,14 +10,15 @@ from openapi_runtime.operations import Context, StoredResponse
 
 
 class Request:
-    """What openapi-core asks of a request; `accepted` is filled by the compiled mode."""
+    """What openapi-core asks of a request; `found` and `accepted` are filled on the way."""
 
     __slots__ = (
-        "accepted", "body", "content_type", "host_url", "method", "parameters", "path",
+        "accepted", "body", "content_type", "found", "host_url", "method", "parameters", "path",
     )  # fmt: skip
 
     def __init__(self, context: Context, path: str, host_url: str) -> None:
         self.accepted: tuple[Any, Any] | None = None
+        self.found: Any = None
         self.body: bytes | None = None
         # Without parameters: JSON has none, and openapi-core crashes on malformed ones.
         declared = context.headers.get("content-type")

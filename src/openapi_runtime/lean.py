@@ -21,7 +21,9 @@ class FindByTable:
 
     def _find_path(self: Any, request: Any) -> Any:
         if not request.host_url:
-            return self.path_finder.find(request.method, request.path)
+            if request.found is None:  # its response asks again
+                request.found = self.path_finder.find(request.method, request.path)
+            return request.found
         return super()._find_path(request)  # type: ignore[misc]  # of the validator mixed with
 
 
