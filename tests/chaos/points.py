@@ -15,7 +15,7 @@ from payment_service.providers.provider import Operation
 SOURCE = Path(__file__).parents[2] / "src" / "payment_service"
 PASSES_NAMES_ON = {
     "commit.": SOURCE / "storage" / "database.py",
-    "provider.": SOURCE / "providers" / "payos" / "client.py",
+    "provider.": SOURCE / "providers" / "exchange.py",
 }
 """Where a failpoint's name is made of another name, and how it begins there."""
 

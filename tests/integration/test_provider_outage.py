@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
 
 from payment_service import failpoints
 from payment_service.api import payments as api_payments
+from payment_service.providers import exchange
 from payment_service.providers.circuit_breaker import (
     CALLS_MIN,
     JITTER,
@@ -18,7 +20,6 @@ from payment_service.providers.circuit_breaker import (
 )
 from payment_service.providers.guard import Guard
 from payment_service.providers.payos import adapter
-from payment_service.providers.payos.client import PayOSClient
 from payment_service.workers import scheduler
 from tests.support.service import Harness, order
 from tests.support.simulator import Simulator
@@ -197,13 +198,13 @@ async def test_recovery_lets_out_one_probe_at_a_time_and_then_everybody(
     time.advance(OPEN_SECONDS_MAX)
     before, links = await rows(service), made(simulator)
     others_answered = asyncio.Event()
-    send = PayOSClient._send
+    send = exchange._send
 
-    async def send_late(client: PayOSClient, request: httpx.Request) -> object:
+    async def send_late(*arguments: Any) -> object:
         await others_answered.wait()
-        return await send(client, request)
+        return await send(*arguments)
 
-    monkeypatch.setattr(PayOSClient, "_send", send_late)
+    monkeypatch.setattr(exchange, "_send", send_late)
     answers: list[httpx.Response] = []
 
     async def create() -> httpx.Response:

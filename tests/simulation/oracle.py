@@ -82,15 +82,16 @@ def _check_refunds(world: World, tables: dict[str, list[Row]], fault: Fault) -> 
 
 
 def _check_links(world: World, tables: dict[str, list[Row]], fault: Fault) -> None:
-    """Every link at the bank is on record; a refused payment has none."""
-    known = {row["order_code"]: row["payment_id"] for row in tables["payment_attempts"]}
+    """Every link at the bank is on record; a refused payment has none but replaced ones."""
+    # By number: codes are made of the time, and clocks go back.
+    attempts = sorted(tables["payment_attempts"], key=lambda row: int(row["number"]))
+    known = {row["order_code"]: row["payment_id"] for row in attempts}
+    latest = {row["payment_id"]: row["order_code"] for row in attempts}
     payments = {row["id"]: row for row in tables["payments"]}
     for code, link in world.bank.links.items():
         if code not in known:
             fault(f"link {code} is on nobody's record")
-        elif payments[known[code]]["failure_reason"] == "rejected" and code == max(
-            other for other, payment in known.items() if payment == known[code]
-        ):
+        elif payments[known[code]]["failure_reason"] == "rejected" and latest[known[code]] == code:
             fault(f"link {link.reference} exists, and its payment was called refused")
 
 

@@ -17,7 +17,7 @@ from deploy.stack.mariadb import MariaDBServer
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120
-END_SECONDS = 15
+END_SECONDS = 60
 
 pytestmark = [
     pytest.mark.stack,
