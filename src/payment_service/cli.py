@@ -1,7 +1,4 @@
-"""The command line: the processes of the service, and the levers of its operators.
-
-Exit codes: 0 fine, 1 found something wrong, 2 wrong usage or settings.
-"""
+"""The command line: the processes of the service, and the levers of its operators."""
 
 import argparse
 import os
@@ -26,12 +23,44 @@ from payment_service.commands import (
 )
 from payment_service.commands.command import FINE, USAGE, WRONG, Run
 from payment_service.domain.clock import Clock, system_clock
-from payment_service.domain.errors import InvalidSettings, PaymentServiceError, SchemaAhead
+from payment_service.domain.errors import (
+    InvalidSettings,
+    PaymentServiceError,
+    SchemaAhead,
+    StorageUnavailable,
+)
 from payment_service.messaging.broker import BrokerUnavailable
 from payment_service.providers.provider import ProviderError
 from payment_service.settings import Settings
 from payment_service.telemetry import logging, tracing
+from payment_service.workers import ports
 
+DESCRIPTION = "The processes of the payment service, and the levers of its operators."
+EPILOG = """\
+to try it:    payment-service dev
+to run it:    payment-service migrate, then any number of api, relay, consumer, scheduler
+to check it:  payment-service doctor
+settings:     from the environment, docs/reference/settings.md
+exit codes:   0 fine, 1 found something wrong, 2 wrong usage or settings
+"""
+# What to do next about what a command could not do.
+SETTINGS_ADVICE = "docs/reference/settings.md has them all; payment-service dev needs none"
+DOCTOR_ADVICE = "payment-service doctor tells what is wrong and what to do"
+
+EXPECTED = (
+    InvalidSettings,
+    PaymentServiceError,
+    SchemaAhead,
+    ProviderError,
+    BrokerUnavailable,
+)
+PROCESSES = {
+    Role.API.value: "serve the API",
+    Role.RELAY.value: "publish what waits in the outbox",
+    Role.CONSUMER.value: "apply webhooks",
+    Role.SCHEDULER.value: "look after what is due",
+    "dev": "all of it in one process, with a simulated provider",
+}
 COMMANDS = (upkeep, doctor, webhooks, exceptions, reconcile, audit, timeline)
 
 
@@ -40,15 +69,23 @@ def main(arguments: list[str] | None = None, *, clock: Clock = system_clock) -> 
     options = parser().parse_args(arguments)
     try:
         return int(uvloop.run(_run(options, clock)))
-    except InvalidSettings as error:
-        for fault in error.faults:
-            print(f"settings: {fault}", file=sys.stderr)
-        return USAGE
-    except (PaymentServiceError, SchemaAhead, ProviderError, BrokerUnavailable) as error:
-        print(f"payment-service: {error}", file=sys.stderr)
-        return WRONG
+    except EXPECTED as error:
+        code, lines = explain(error)
+        print(*lines, sep="\n", file=sys.stderr)
+        return code
     finally:
         tracing.flush()
+
+
+def explain(error: Exception) -> tuple[int, list[str]]:
+    """Return the exit code, and what to say of an error: what is wrong, and what to do next."""
+    if isinstance(error, InvalidSettings):
+        faults = [f"settings: {fault}" for fault in error.faults]
+        return USAGE, [*faults, f"  {SETTINGS_ADVICE}"]
+    said = [f"payment-service: {error}"]
+    if isinstance(error, StorageUnavailable | BrokerUnavailable | ProviderError):
+        said.append(f"  {DOCTOR_ADVICE}")
+    return WRONG, said
 
 
 def _run(options: argparse.Namespace, clock: Clock) -> Coroutine[Any, Any, int]:
@@ -59,6 +96,8 @@ def _run(options: argparse.Namespace, clock: Clock) -> Coroutine[Any, Any, int]:
     # Commands print their answer; only processes log on standard output.
     is_process = options.command in set(Role)
     logging.configure(settings.log_level, None if is_process else sys.stderr)
+    if is_process:
+        ports.require_free(settings.addresses(is_api=options.command == Role.API))
     if options.command == "token":
         return _token(settings, options)
     return _with_service(settings, options, clock)
@@ -98,13 +137,15 @@ async def _token(settings: Settings, options: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser; an operator's command leaves the function that carries it out in `run`."""
-    arguments = argparse.ArgumentParser(prog="payment-service", description=__doc__)
+    arguments = argparse.ArgumentParser(
+        prog="payment-service",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = arguments.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("api", help="serve the API")
-    commands.add_parser("relay", help="publish what waits in the outbox")
-    commands.add_parser("consumer", help="apply webhooks")
-    commands.add_parser("scheduler", help="look after what is due")
-    commands.add_parser("dev", help="all of it in one process, with a simulated provider")
+    for name, about in PROCESSES.items():
+        commands.add_parser(name, help=about, description=about)
     _add_token(commands)
     for module in COMMANDS:
         module.add_to(commands)
@@ -112,8 +153,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_token(commands: Any) -> None:
-    command = commands.add_parser("token", help="make a token with PAYMENTS_AUTH_SECRET")
-    command.add_argument("--tenant", default="dev")
-    command.add_argument("--user", default="operator")
-    command.add_argument("--scope", default=development.SCOPES)
-    command.add_argument("--hours", type=int, default=24)
+    about = "make a token with PAYMENTS_AUTH_SECRET"
+    command = commands.add_parser("token", help=about, description=about)
+    command.add_argument("--tenant", default="dev", help="whose payments; dev, if not said")
+    command.add_argument("--user", default="operator", help="who acts; operator, if not said")
+    command.add_argument(
+        "--scope",
+        default=development.SCOPES,
+        help="what it allows, with spaces between; all, if not said",
+    )
+    command.add_argument("--hours", type=int, default=24, help="it is good for; 24, if not said")

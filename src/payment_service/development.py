@@ -16,6 +16,7 @@ from payment_service.domain.clock import OffsetClock
 from payment_service.settings import Settings
 from payment_service.storage import migrate
 from payment_service.storage.sealing import new_key
+from payment_service.workers import ports
 from payment_service.workers.dev_clock import DevClock
 from payment_service.workers.ops_server import AsgiApp
 
@@ -98,7 +99,10 @@ async def run(environ: Mapping[str, str]) -> None:
     os.environ.update(complete)  # the simulator reads its own settings
     settings = Settings.read(complete)
     simulator = simulator_of(complete)
-    port = int(complete[f"{simulator.prefix}SIMULATOR_PORT"])
+    port_name = f"{simulator.prefix}SIMULATOR_PORT"
+    port = int(complete[port_name])
+    addresses = settings.addresses(is_api=True) | {port_name: ("127.0.0.1", port)}
+    ports.require_free(addresses)
     clock = KeptClock(Path(complete["PAYMENTS_DEV_CLOCK_STATE"]))
     bank = f"http://127.0.0.1:{port}"
     beside = (Listener(simulator.app, "127.0.0.1", port),)
@@ -184,16 +188,19 @@ def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
   Console           http://127.0.0.1:{settings.ops_port}/console
                     with the token {settings.ops_token}
 
-  A token for seven days:
+  In another terminal: a token for seven days,
     export TOKEN={token}
 
-  Create a payment, then open its checkout_url and pay:
-    curl -s {settings.public_url}/v1/payments \\
+  a payment, whose checkout_url you open to pay,
+    curl -sw '\\n' {settings.public_url}/v1/payments \\
       -H "Authorization: Bearer $TOKEN" \\
       -H "Idempotency-Key: $(date +%s%N)" \\
       -H "Content-Type: application/json" \\
       -d '{{"amount": 45000, "currency": "VND", "order_reference": "order-'$(date +%s)'",
            "return_url": "https://shop.example/thanks", "cancel_url": "https://shop.example/cart"}}'
+
+  and what became of it:
+    curl -sw '\\n' "{settings.public_url}/v1/payments?limit=1" -H "Authorization: Bearer $TOKEN"
 
   Ctrl-C stops everything; the data stays in var/.
 """

@@ -95,6 +95,11 @@ class Settings:
     log_level: str
     environment: Mapping[str, str] = field(repr=False)  # for the provider
 
+    def addresses(self, *, is_api: bool) -> dict[str, tuple[str, int]]:
+        """Tell where a process listens, by the setting that chooses it."""
+        operators = {"PAYMENTS_OPS_PORT": (self.ops_host, self.ops_port)}
+        return operators | ({"PAYMENTS_PORT": (self.host, self.port)} if is_api else {})
+
     @classmethod
     def read(cls, environ: Mapping[str, str], secrets: SecretsProvider | None = None) -> "Settings":
         """Read the environment, with the secrets that it only points to.

@@ -143,7 +143,12 @@ async def _provider(service: Service) -> AsyncIterator[Finding]:
     yield Finding("provider", "fine", f"{service.provider.name} knows our credentials")
     if not service.provider.capabilities.refunds:
         detail = "payouts are not configured: refunds answer REFUND_NOT_SUPPORTED"
-        yield Finding("provider", "hint", detail, "set what the provider needs for them (README)")
+        yield Finding(
+            "provider",
+            "hint",
+            detail,
+            "set what the provider needs for them (docs/reference/settings.md)",
+        )
         return
     await service.provider.find_refund(NOBODY)
     yield Finding("provider", "fine", f"{service.provider.name} knows our payout credentials")

@@ -34,18 +34,20 @@ def add_to(commands: Any) -> None:
         dest="action", required=True, metavar="ACTION"
     )
     parser = add_command(actions, "list", _list, about=f"the {LIST_MAX} that wait longest")
-    parser.add_argument("--status", choices=_IS_OPEN, default="open")
-    parser.add_argument("--code", choices=[code.value for code in ExceptionCode])
-    parser.add_argument("--tenant", metavar="TENANT_ID")
-    parser.add_argument("--payment", metavar="PAYMENT_ID")
+    parser.add_argument("--status", choices=_IS_OPEN, default="open", help="open, if not said")
+    parser.add_argument(
+        "--code", choices=[code.value for code in ExceptionCode], help="what is odd about it"
+    )
+    parser.add_argument("--tenant", metavar="TENANT_ID", help="whose")
+    parser.add_argument("--payment", metavar="PAYMENT_ID", help="those of one payment")
     parser = add_command(actions, "show", _show, about="one of them")
-    parser.add_argument("id", metavar="EXCEPTION_ID")
+    parser.add_argument("id", metavar="EXCEPTION_ID", help="as `list` prints it")
     _add_resolve(actions)
 
 
 def _add_resolve(actions: Any) -> None:
     parser = add_command(actions, "resolve", _resolve, about="decide about one of them")
-    parser.add_argument("id", metavar="EXCEPTION_ID")
+    parser.add_argument("id", metavar="EXCEPTION_ID", help="as `list` prints it")
     decision = parser.add_mutually_exclusive_group(required=True)
     decision.add_argument(
         "--refund",

@@ -35,7 +35,9 @@ def add_to(commands: Any) -> None:
         _reconcile,
         about="compare with the provider now: a payment, or all that are due",
     )
-    parser.add_argument("payment_id", nargs="?", metavar="PAYMENT_ID")
+    parser.add_argument(
+        "payment_id", nargs="?", metavar="PAYMENT_ID", help="all that are due, if not said"
+    )
     add_limit(parser, default=LIMIT_MAX)
     parser.add_argument(
         "--per-minute", type=int, default=PER_MINUTE, help=f"so fast; {PER_MINUTE}, if not said"

@@ -29,7 +29,9 @@ def add_to(commands: Any) -> None:
         _timeline,
         about="explain a payment: its money, its links, and who changed what, when and why",
     )
-    parser.add_argument("payment_id", nargs="?", metavar="PAYMENT_ID")
+    parser.add_argument(
+        "payment_id", nargs="?", metavar="PAYMENT_ID", help="or --order, or --reference"
+    )
     parser.add_argument("--order", metavar="ORDER_REFERENCE", help="the merchant's, all payments")
     parser.add_argument(
         "--reference",

@@ -16,7 +16,9 @@ def add_to(commands: Any) -> None:
         about="bring the database and the topics up to date",
         tells=False,
     )
-    parser.add_argument("--down-to", metavar="REVISION", help="go back instead")
+    parser.add_argument(
+        "--down-to", metavar="REVISION", help="go back instead (docs/how-to/upgrade.md)"
+    )
     parser = add_command(
         commands,
         "confirm-webhook",
@@ -24,10 +26,11 @@ def add_to(commands: Any) -> None:
         about="register the webhook URL at the provider",
         tells=False,
     )
-    parser.add_argument("url", metavar="URL")
+    parser.add_argument("url", metavar="URL", help="such as https://pay.example/v1/webhooks/payos")
 
 
 async def _migrate(service: Service, options: Options) -> int:
+    await service.database.check()  # migrations would answer in the driver's words
     if options.down_to is not None:
         await migrate.downgrade(service.database, options.down_to)
         return FINE

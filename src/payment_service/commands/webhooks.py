@@ -44,7 +44,7 @@ def add_to(commands: Any) -> None:
         parser = add_command(
             actions, "show", _show, about="one of them, with what it said but not of whom"
         )
-        parser.add_argument("id", metavar="WEBHOOK_ID")
+        parser.add_argument("id", metavar="WEBHOOK_ID", help="as `list` prints it")
         _add_replay(actions, name)
 
 
@@ -52,7 +52,7 @@ def _add_replay(actions: Any, name: str) -> None:
     parser = add_command(
         actions, "replay", _replay, about="have them applied again; what was applied stays so"
     )
-    parser.add_argument("ids", nargs="*", metavar="WEBHOOK_ID")
+    parser.add_argument("ids", nargs="*", metavar="WEBHOOK_ID", help="as `list` prints it")
     parser.add_argument(
         "--all", action="store_true", help="all that the filters name; --reason is needed"
     )
@@ -67,9 +67,14 @@ def _add_filters(parser: argparse.ArgumentParser, name: str) -> None:
     if name == "dlq":
         parser.set_defaults(status=webhooks.DEAD)
     else:
-        parser.add_argument("--status", choices=webhooks.STATUSES)
-    parser.add_argument("--provider")
-    parser.add_argument("--since", type=instant, metavar="INSTANT", help="or so long ago: 12h, 7d")
+        parser.add_argument("--status", choices=webhooks.STATUSES, help="all, if not said")
+    parser.add_argument("--provider", help="whose; such as payos")
+    parser.add_argument(
+        "--since",
+        type=instant,
+        metavar="INSTANT",
+        help="such as 2026-12-01T00:00:00Z, or so long ago: 12h, 7d",
+    )
     parser.add_argument("--reason", metavar="TEXT", help="what the reason begins with")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import asyncmy
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
@@ -19,12 +20,20 @@ LOCK_TIMEOUT_SECONDS = 3
 POOL_RECYCLE_SECONDS = 900
 SQLITE_BUSY_TIMEOUT_MS = 5000
 STATEMENT_CACHE_SIZE = 128
+EXAMPLE_URL = "mysql+asyncmy://user:pass@host:3306/payments"
 CR_SERVER_LOST = 2013  # MySQL's number for a connection that was lost
 
 
 def create(url: str, *, pool_size: int) -> tuple[AsyncEngine, AsyncEngine]:
-    """Make the writing and the reading engine for a database URL."""
-    parsed = make_url(url)
+    """Make the writing and the reading engine for a database URL.
+
+    Raises:
+        InvalidSettings: It cannot be read; without the URL, which holds a password.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidSettings(["PAYMENTS_DATABASE_URL must be like " + EXAMPLE_URL]) from error
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
     return _mysql(parsed, pool_size=pool_size)
@@ -104,10 +113,15 @@ def _tls(url: URL) -> ssl.SSLContext | None:
     """
     ca_file, mode = url.query.get("ssl_ca"), url.query.get("ssl_mode", "verify_identity")
     if mode not in {"verify_identity", "verify_ca"}:
-        raise InvalidSettings(["ssl_mode must be verify_identity or verify_ca"])
+        fault = "PAYMENTS_DATABASE_URL: ssl_mode must be verify_identity or verify_ca"
+        raise InvalidSettings([fault])
     if not ca_file:
         return None
-    context = ssl.create_default_context(cafile=str(ca_file))
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file))
+    except OSError as error:  # and so is a file that holds no certificate
+        fault = "PAYMENTS_DATABASE_URL: the file of ssl_ca cannot be read as certificates"
+        raise InvalidSettings([fault]) from error
     context.check_hostname = mode == "verify_identity"
     return context
 
