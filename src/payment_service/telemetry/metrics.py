@@ -8,7 +8,7 @@ have few values: never an id, an amount or a text from outside. One registry per
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import Generic, TypeVar, cast
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,6 +20,7 @@ from prometheus_client import (
 
 from payment_service.domain.payment import TRANSITIONS, PaymentStatus
 from payment_service.domain.refund import RefundStatus
+from payment_service.telemetry.of_provider import OfProvider
 from payment_service.telemetry.watched import Watched
 
 # The edges at 0.2, 0.3, 0.5 and 1 second are those that objectives are set at.
@@ -55,20 +56,7 @@ JOB_OUTCOMES = ("ok", "failed")
 # Else each counter has a twin that tells when the process started.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-_Metric = TypeVar("_Metric", bound=Counter | Gauge | Histogram)
 _Any = TypeVar("_Any", Counter, Gauge, Histogram)
-
-
-class OfProvider(Generic[_Metric]):
-    """A metric whose first label, the provider, is known: a process has one provider."""
-
-    def __init__(self, metric: _Metric, provider: str) -> None:
-        self._metric = metric
-        self._provider = provider
-
-    def labels(self, *values: str) -> _Metric:
-        """Return the series of the other labels' values."""
-        return cast("_Metric", self._metric.labels(self._provider, *values))
 
 
 class Metrics:

@@ -1,0 +1,19 @@
+"""A metric whose first label is the provider, which is known: a process has one provider."""
+
+from typing import Generic, TypeVar, cast
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_Metric = TypeVar("_Metric", bound=Counter | Gauge | Histogram)
+
+
+class OfProvider(Generic[_Metric]):
+    """A metric without its first label: the other labels' values name a series."""
+
+    def __init__(self, metric: _Metric, provider: str) -> None:
+        self._metric = metric
+        self._provider = provider
+
+    def labels(self, *values: str) -> _Metric:
+        """Return the series of the other labels' values."""
+        return cast("_Metric", self._metric.labels(self._provider, *values))
