@@ -28,7 +28,7 @@ from tests.kubernetes.manifests import (
 from tests.support.service import DATA_KEYS
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+REFERENCE = ROOT / "docs" / "reference"
 EVERYTHING = sorted([*PROCESSES, "migrate"])
 SECRETS = {
     "PAYMENTS_DATABASE_URL": "mysql+asyncmy://payments_app:secret@mysql.data/payments",
@@ -39,8 +39,9 @@ SECRETS = {
 PHASES = 3  # of the end: requests, workers, the operators' port
 
 
-def test_every_process_that_the_readme_names_has_a_workload() -> None:
-    named = re.search(r"`payment-service ((?:\w+ \| )+\w+)`: any number of each", README)
+def test_every_process_that_the_reference_names_has_a_workload() -> None:
+    commands = (REFERENCE / "commands.md").read_text()
+    named = re.search(r"`payment-service ((?:\w+ \| )+\w+)`: any number of each", commands)
     assert named is not None
 
     assert set(named[1].split(" | ")) == set(PROCESSES) == {role.value for role in bootstrap.Role}
@@ -67,8 +68,9 @@ def test_settings_and_secrets_are_such_that_the_service_starts(tmp_path: Path) -
     assert set(SECRETS) <= {name.removesuffix("_FILE") for name in mounted}
 
 
-def test_every_setting_is_one_that_the_readme_explains() -> None:
-    explained = set(re.findall(r"`((?:PAYMENTS|PAYOS|OTEL)_[A-Z_]+)`", README))
+def test_every_setting_is_one_that_the_reference_explains() -> None:
+    page = (REFERENCE / "settings.md").read_text()
+    explained = set(re.findall(r"`((?:PAYMENTS|PAYOS|OTEL)_[A-Z_]+)`", page))
 
     assert {name.removesuffix("_FILE") for name in settings()} <= explained
 

@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[2]
 COPIED = (
     "src", "generated", "migrations", "tests", "codegen", "deploy", "docs", "webhook-schemas",
 )  # fmt: skip
-FILES = ("pyproject.toml", "openapi.yaml", "Makefile", "README.md")
+FILES = (
+    "pyproject.toml", "openapi.yaml", "Makefile", "LICENSE",
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md",
+)  # fmt: skip
 RUN_SECONDS_MAX = 600
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
