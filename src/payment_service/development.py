@@ -183,15 +183,14 @@ def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
   Payment service   {settings.public_url}/v1/health
   Its documentation {settings.public_url}/docs
   {simulator.title + " simulator":<17} {environ[f"{simulator.prefix}SIMULATOR_PUBLIC_URL"]}
-  Operators' port   http://127.0.0.1:{settings.ops_port}/readyz, /metrics,
-                    /dev/clock sets the time on: POST {{"advance_seconds": 900}}
+  Operators' port   http://127.0.0.1:{settings.ops_port}/readyz, /metrics
   Console           http://127.0.0.1:{settings.ops_port}/console
                     with the token {settings.ops_token}
 
-  In another terminal: a token for seven days,
+  In another terminal, a token for seven days:
     export TOKEN={token}
 
-  a payment, whose checkout_url you open to pay,
+  Create a payment, then open its checkout_url and pay:
     curl -sw '\\n' {settings.public_url}/v1/payments \\
       -H "Authorization: Bearer $TOKEN" \\
       -H "Idempotency-Key: $(date +%s%N)" \\
@@ -199,8 +198,12 @@ def welcome(settings: Settings, environ: Mapping[str, str]) -> str:
       -d '{{"amount": 45000, "currency": "VND", "order_reference": "order-'$(date +%s)'",
            "return_url": "https://shop.example/thanks", "cancel_url": "https://shop.example/cart"}}'
 
-  and what became of it:
+  See that it is paid:
     curl -sw '\\n' "{settings.public_url}/v1/payments?limit=1" -H "Authorization: Bearer $TOKEN"
+
+  Let a quarter of an hour pass, in which what nobody paid expires:
+    curl -sw '\\n' http://127.0.0.1:{settings.ops_port}/dev/clock \\
+      -H "Content-Type: application/json" -d '{{"advance_seconds": 900}}'
 
   Ctrl-C stops everything; the data stays in var/.
 """

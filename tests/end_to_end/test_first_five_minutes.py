@@ -86,7 +86,7 @@ def test_printed_curl_lines_work_as_they_are(tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     with development(tmp_path) as running:
-        create, read = re.findall(
+        create, read, wait = re.findall(
             r"^    (curl (?:.*\\\n)*.*(?:\n {11}.*)?)$", running.welcome, re.MULTILINE
         )
         created = json.loads(paste(create, running))
@@ -99,6 +99,7 @@ def test_printed_curl_lines_work_as_they_are(tmp_path: Path) -> None:
             return (seen["payment_id"], seen["status"]) == (created["payment_id"], "paid")
 
         wait_until(is_paid, seconds=20, what="paid")
+        assert json.loads(paste(wait, running))["ahead_seconds"] == 900
 
 
 def paste(line: str, running: Development) -> str:
