@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -56,6 +57,39 @@ def taken_port() -> Iterator[int]:
     """A port that somebody listens at."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+def make_setup(folder: Path, python: str) -> str:
+    """Set up with a Python that is a script; return what make said when it failed."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    for name in ("Makefile", "requirements-dev.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    script = folder / "python"
+    script.write_text(f"#!/bin/sh\n{python}\n")
+    script.chmod(0o700)
+    done = subprocess.run(
+        ["make", "setup", f"PYTHON={script}"], cwd=folder, capture_output=True, text=True,
+        timeout=COMMAND_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def test_a_python_that_is_too_old_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    said = make_setup(tmp_path, "exit 1")
+
+    assert "Python 3.11 or newer is needed" in said
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_python_without_venv_leaves_nothing_half_made(tmp_path: Path) -> None:
+    """Debian's python3 without python3-venv makes a .venv without pip, and fails."""
+    half = 'if [ "$1" = -m ]; then mkdir -p .venv/bin; ln -s /bin/sh .venv/bin/python; exit 1; fi'
+
+    make_setup(tmp_path, half)
+
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_settings_that_are_missing_name_their_page(tmp_path: Path) -> None:
