@@ -142,7 +142,7 @@ class Story:
     faults: tuple[Mapping[str, str | int | float], ...]  # that the provider's calls run into
 
 
-READS = ("payment", "list", "timeline", "picture", "refunds", "refund", "health")
+READS = ("payment", "list", "timeline", "picture", "refunds", "refund", "health", "door")
 
 
 def tell(size: Size, number: int) -> Story:
