@@ -32,8 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.exec == []:
         parser.error("--exec needs a command")
-    # Whoever runs us may stop us by SIGTERM, as make and CI do: the same orderly end as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whoever runs us may stop us by SIGTERM, as make and CI do: the same orderly end as Ctrl-C,
+    # which shells have their background jobs ignore.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         with ExitStack() as stack:
             servers = _start(options, stack)

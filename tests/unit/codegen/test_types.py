@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -65,16 +66,18 @@ BROKEN = {
 @pytest.fixture(scope="module")
 def check(tmp_path_factory):
     """Run mypy, with one cache for all cases."""
-    folder = tmp_path_factory.mktemp("types")
+    folder, numbers = tmp_path_factory.mktemp("types"), count()
     assert shutil.which("mypy", path=str(Path(sys.executable).parent))
 
     def run(text):
-        (folder / "snippet.py").write_text(text)
+        # A file each: mypy takes one of the same size and time for the one it has seen.
+        snippet = folder / f"snippet_{next(numbers)}.py"
+        snippet.write_text(text)
         done = subprocess.run(
             [
                 sys.executable, "-m", "mypy", "--config-file=", "--strict", "--python-version=3.11",
                 "--disable-error-code=empty-body", f"--cache-dir={folder}/cache",
-                str(folder / "snippet.py"),
+                str(snippet),
             ],
             env={"MYPYPATH": f"{ROOT}/src:{ROOT}"}, cwd=folder, capture_output=True,
             encoding="utf-8", check=False, timeout=150,
