@@ -98,7 +98,7 @@ class GroupCommit(Generic[Item, Outcome]):
             return outcomes
 
         try:
-            with tracing.shared(f"commit {self._name}", traces):
+            with tracing.shared(f"commit {self._name}", traces, by=len(group)):
                 outcomes = await self._database.transact(self._name, work)
         except StorageUnavailable as error:
             _fail(group, error)

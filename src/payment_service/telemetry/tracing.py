@@ -143,17 +143,21 @@ def kept_traceparent() -> str | None:
     return current_traceparent() if trace.get_current_span().is_recording() else None
 
 
-def shared(name: str, traces: Sequence[str]) -> AbstractContextManager[None]:
+def shared(name: str, traces: Sequence[str], *, by: int) -> AbstractContextManager[None]:
     """Trace a block that serves several requests: in the trace of the first, linked to the others.
+
+    What many share is one span, without its statements: with one trace in twenty kept, nearly every
+    full group has one, and all of its requests would pay for being looked at closely.
 
     Args:
         name: As of a span.
         traces: The `traceparent` of those that are kept; where there is none nothing is traced.
+        by: How many requests.
     """
     if not traces:
-        return nullcontext() if TRACER is _OFF else _Block(trace.INVALID_SPAN)
+        return nullcontext() if TRACER is _OFF else _Block(trace.INVALID_SPAN, is_leaf=True)
     first, *others = traces
-    return span(name, parent=first, links=others[:LINKS_MAX])
+    return span(name, parent=first, links=others[:LINKS_MAX], is_leaf=by > 1)
 
 
 def message_headers(topic: str) -> dict[str, str]:
@@ -234,6 +238,7 @@ def span(
     parent: Mapping[str, str] | str | None = None,
     links: Sequence[str] = (),
     attributes: Mapping[str, str | int] | None = None,
+    is_leaf: bool = False,
 ) -> AbstractContextManager[None]:
     """Trace a block.
 
@@ -244,6 +249,7 @@ def span(
             valid `traceparent` begins a new trace. None: the current trace.
         links: The `traceparent` of other traces that this span serves; others are left out.
         attributes: What to write on it from the start.
+        is_leaf: What libraries do in the block is not traced.
     """
     if parent is None and _is_let_go():
         return nullcontext()
@@ -257,7 +263,7 @@ def span(
         record_exception=False,
         set_status_on_exception=False,
     )
-    return _Block(started)
+    return _Block(started, is_leaf=is_leaf)
 
 
 class _Block:
@@ -266,14 +272,15 @@ class _Block:
     By hand: the library's context managers, one in the other, take longer than all else that sees.
     """
 
-    __slots__ = ("_span", "_token")
+    __slots__ = ("_is_quiet", "_span", "_token")
 
-    def __init__(self, started: trace.Span) -> None:
+    def __init__(self, started: trace.Span, *, is_leaf: bool) -> None:
         self._span = started
+        # A trace that is not kept keeps its ids, for the logs; the libraries need not look at it.
+        self._is_quiet = is_leaf or not started.is_recording()
 
     def __enter__(self) -> None:
-        # A trace that is not kept keeps its ids, for the logs; the libraries need not look at it.
-        around = None if self._span.is_recording() else _QUIET
+        around = _QUIET if self._is_quiet else None
         self._token = attach(trace.set_span_in_context(self._span, around))
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:

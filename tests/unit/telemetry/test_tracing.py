@@ -96,7 +96,7 @@ def test_shared_work_is_in_the_first_trace_that_is_kept_and_linked_to_the_others
     for name in ("a", "b"):
         with tracing.span(name):
             kept.append(tracing.kept_traceparent() or "")
-    with tracing.shared("commit", kept):
+    with tracing.shared("commit", kept, by=2):
         pass
 
     first, second, shared = spans.get_finished_spans()
@@ -109,11 +109,20 @@ def test_shared_work_of_traces_that_are_not_kept_makes_no_span(spans: InMemorySp
     not_kept = TRACEPARENT[:-2] + "00"
     with tracing.span("process", parent=not_kept):
         assert tracing.kept_traceparent() is None
-    with tracing.shared("commit", []):
+    with tracing.shared("commit", [], by=1):
         assert not is_instrumentation_enabled()
     assert is_instrumentation_enabled()
 
     assert [span.name for span in spans.get_finished_spans() if span.name == "commit"] == []
+
+
+@pytest.mark.parametrize("by", [1, 2])
+@pytest.mark.usefixtures("spans")
+def test_libraries_look_closely_only_at_what_one_request_has_for_itself(by: int):
+    with tracing.span("request"):
+        kept = [tracing.kept_traceparent() or ""]
+    with tracing.shared("commit", kept, by=by):
+        assert is_instrumentation_enabled() == (by == 1)
 
 
 def test_log_lines_name_the_trace():
