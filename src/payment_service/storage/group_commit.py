@@ -1,7 +1,7 @@
 """Group commit: units of work of one kind share transactions, and with them the price of a commit.
 
-What arrives while a transaction is under way shares the next one. Nothing waits for company: what
-comes alone is committed at once. An outcome is told after its commit, never before.
+What arrives while a transaction is under way shares the next one. Nothing waits for what has not
+arrived: what comes alone is committed at once. An outcome is told after its commit, never before.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ Outcome = TypeVar("Outcome")
 
 GROUP_MAX = 64  # items in one transaction
 WAITING_MAX = 1024  # items that wait; more are turned away
+TURNS = 8  # of the event loop, before a group is closed: who is at the door comes in
 RETRY_AFTER_SECONDS = 1
 
 Work = Callable[[Session, Sequence[Item]], Awaitable[Sequence[Outcome]]]
@@ -79,6 +80,8 @@ class GroupCommit(Generic[Item, Outcome]):
     async def _commit_all(self) -> None:
         try:
             while self._waiting:
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
                 size = min(len(self._waiting), GROUP_MAX)
                 await self._commit([self._waiting.popleft() for _ in range(size)])
         except BaseException as error:  # the process ends
