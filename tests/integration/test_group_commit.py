@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from payment_service.domain.errors import Overloaded, StorageUnavailable
 from payment_service.domain.idempotency import LEASE
-from payment_service.storage import group_commit, leases, migrate
+from payment_service.storage import bulk, group_commit, leases, migrate
 from payment_service.storage.database import Database, Session
 from payment_service.storage.group_commit import GroupCommit
 
@@ -79,6 +79,26 @@ async def test_what_comes_alone_waits_for_nobody(names: Names) -> None:
 
     assert [await names.commit.submit("a"), await names.commit.submit("b")] == ["A", "B"]
     assert names.groups == [["a"], ["b"]]
+
+
+async def test_who_is_at_the_door_comes_with_the_group(names: Names) -> None:
+    names.gate.set()
+    first = asyncio.create_task(names.commit.submit("a"))
+    for _ in range(3):  # the other request was being read meanwhile
+        await asyncio.sleep(0)
+
+    assert await asyncio.gather(first, names.commit.submit("b")) == ["A", "B"]
+    assert names.groups == [["a", "b"]]
+
+
+@pytest.mark.parametrize("count", range(1, 65))
+def test_rows_of_a_group_go_in_three_statements_at_most(count: int) -> None:
+    statements = []
+    while count:
+        statements.append(next(size for size in bulk.SIZES if size <= count))
+        count -= statements[-1]
+
+    assert len(statements) <= 3
 
 
 async def test_an_outcome_is_told_after_the_commit_only(names: Names) -> None:

@@ -100,6 +100,28 @@ async def test_unlocked_read_modify_write_loses_updates(two_writers: Database) -
     assert (await read(two_writers)).version == 1
 
 
+async def test_payment_and_links_are_read_anew_when_they_are_held(two_writers: Database) -> None:
+    first = attempt(1)
+    await write(two_writers, payment(), first)
+    seen = []
+
+    async def change(session: Session) -> None:
+        row, link = await payments.lock_with_link(session, "pay_1")
+        row.amount_received, link.state = 7, payments.ATTEMPT_CLOSED
+
+    async def work(session: Session) -> None:
+        known = await payments.find_attempt_by_order_code(session, first.order_code)
+        assert known is not None
+        await two_writers.transact("test", change)
+        row, link = await payments.lock_with_link(session, "pay_1")
+        assert link is known
+        seen.append((row.amount_received, known.state))
+
+    await two_writers.transact("test", work)
+
+    assert seen == [(7, payments.ATTEMPT_CLOSED)]
+
+
 async def test_guarded_update_is_judged_on_the_latest_row(database: Database) -> None:
     await write(database, payment(amount_received=100, amount_applied=100, status="paid"))
 
