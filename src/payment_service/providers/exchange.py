@@ -1,8 +1,12 @@
 """Sends a request to a provider once, and answers "did it act?" for what goes wrong on the way."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
+import msgspec
 
 from payment_service import failpoints
 from payment_service.providers.provider import (
@@ -12,10 +16,31 @@ from payment_service.providers.provider import (
     ProviderTimeout,
     RequestNotSent,
 )
+from payment_service.telemetry import tracing
 
 CONNECT_TIMEOUT_SECONDS = 2.0
+CONNECTIONS_MAX = 100
 ANSWER_BYTES_MAX = 1024 * 1024
 _OF_SOCKETS = frozenset({"family", "getpeername", "getsockname", "setsockopt"})
+
+
+@asynccontextmanager
+async def connect(base_url: str, *, seconds: float) -> AsyncIterator[httpx.AsyncClient]:
+    """Open connections to a provider: traced, and led nowhere else by an answer or a variable.
+
+    Args:
+        base_url: Where it is.
+        seconds: How long each wait for it may take.
+    """
+    async with httpx.AsyncClient(
+        base_url=base_url,
+        timeout=httpx.Timeout(seconds, connect=CONNECT_TIMEOUT_SECONDS),
+        limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=30),
+        follow_redirects=False,
+        trust_env=False,
+    ) as http:
+        tracing.trace_http_client(http)
+        yield http
 
 
 async def exchange(
@@ -52,6 +77,23 @@ async def exchange(
         if not _is_of_a_lost_socket(error):
             raise
         raise ProviderFailing(f"the connection to {provider} broke") from error
+
+
+def read_object(response: httpx.Response, content: bytes, provider: str) -> dict[str, Any]:
+    """Read an answer as a JSON object.
+
+    Raises:
+        ProviderFailing, OutcomeUnknown: It is none.
+    """
+    try:
+        answer = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        # A page of whatever stands before them. With a 4xx it may be about this one request.
+        kind = OutcomeUnknown if response.is_client_error else ProviderFailing
+        raise kind(f"the answer of {provider} is not JSON") from error
+    if not isinstance(answer, dict):
+        raise OutcomeUnknown(f"the answer of {provider} is not an object")
+    return answer
 
 
 async def _send(

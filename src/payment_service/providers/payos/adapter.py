@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from payment_service.domain.money import Currency, Money
-from payment_service.providers.exchange import CONNECT_TIMEOUT_SECONDS
+from payment_service.providers.exchange import connect
 from payment_service.providers.guard import TRY_SECONDS, Guard
 from payment_service.providers.notices import Notify
 from payment_service.providers.payos import payouts, signature, webhooks
@@ -33,10 +33,8 @@ from payment_service.providers.provider import (
     VerifiedWebhook,
     WebhookReport,
 )
-from payment_service.telemetry import tracing
 
 NAME = "payos"
-CONNECTIONS_MAX = 100
 _STATES = {
     "PENDING": CheckoutState.OPEN,
     "PROCESSING": CheckoutState.OPEN,
@@ -199,14 +197,7 @@ async def open_provider(
         InvalidSettings: One message per fault.
     """
     settings = PayOSSettings.read(environment)
-    async with httpx.AsyncClient(
-        base_url=settings.base_url,
-        timeout=httpx.Timeout(TRY_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
-        limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=30),
-        follow_redirects=False,
-        trust_env=False,
-    ) as http:
-        tracing.trace_http_client(http)
+    async with connect(settings.base_url, seconds=TRY_SECONDS) as http:
         yield PayOSProvider(http, Guard(notify), settings)
 
 

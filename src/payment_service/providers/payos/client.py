@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from payment_service.providers import retry_after
-from payment_service.providers.exchange import exchange
+from payment_service.providers.exchange import exchange, read_object
 from payment_service.providers.guard import Guard
 from payment_service.providers.payos import signature
 from payment_service.providers.payos.settings import Credentials
@@ -143,7 +143,7 @@ class PayOSClient:
                 f"payOS answered {response.status_code}",
                 retry_after_seconds=retry_after.read(response.headers),
             )
-        envelope = _decode(response, content)
+        envelope = read_object(response, content, "payOS")
         code = envelope.get("code")
         if code != "00" or not response.is_success:
             raise _refusal(code, envelope.get("desc"))
@@ -166,18 +166,6 @@ class PayOSClient:
         fits = [signature.matches(sign(data, key), given) for key in keys]
         if not any(fits):
             raise OutcomeUnknown("the answer of payOS is not signed by it")
-
-
-def _decode(response: httpx.Response, content: bytes) -> dict[str, Any]:
-    try:
-        envelope = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
-        # A page of whatever stands before payOS. With a 4xx it may be about this one request.
-        kind = OutcomeUnknown if response.is_client_error else ProviderFailing
-        raise kind("the answer of payOS is not JSON") from error
-    if not isinstance(envelope, dict):
-        raise OutcomeUnknown("the answer of payOS is not an object")
-    return envelope
 
 
 def _refusal(code: Any, description: Any) -> ProviderError:

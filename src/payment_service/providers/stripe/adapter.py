@@ -12,7 +12,7 @@ import httpx
 
 from payment_service.domain.clock import system_clock
 from payment_service.domain.ids import id_made_at, is_id, new_token, order_code_made_at
-from payment_service.providers.exchange import CONNECT_TIMEOUT_SECONDS
+from payment_service.providers.exchange import connect
 from payment_service.providers.guard import TRY_SECONDS, Guard
 from payment_service.providers.notices import Notify
 from payment_service.providers.provider import (
@@ -37,12 +37,10 @@ from payment_service.providers.stripe import objects, webhooks
 from payment_service.providers.stripe.client import StripeClient
 from payment_service.providers.stripe.search import Finder, Kind
 from payment_service.providers.stripe.settings import StripeSettings
-from payment_service.telemetry import tracing
 
 T = TypeVar("T")
 
 NAME = "stripe"
-CONNECTIONS_MAX = 100
 SESSIONS = "/v1/checkout/sessions"
 REFUNDS = "/v1/refunds"
 ENDPOINTS = "/v1/webhook_endpoints"
@@ -268,14 +266,7 @@ async def open_provider(
         InvalidSettings: One message per fault.
     """
     settings = StripeSettings.read(environment)
-    async with httpx.AsyncClient(
-        base_url=settings.base_url,
-        timeout=httpx.Timeout(TRY_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
-        limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=30),
-        follow_redirects=False,
-        trust_env=False,
-    ) as http:
-        tracing.trace_http_client(http)
+    async with connect(settings.base_url, seconds=TRY_SECONDS) as http:
         yield StripeProvider(http, Guard(notify), settings)
 
 

@@ -11,10 +11,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-import msgspec
 
 from payment_service.providers import retry_after
-from payment_service.providers.exchange import exchange
+from payment_service.providers.exchange import exchange, read_object
 from payment_service.providers.guard import Guard
 from payment_service.providers.provider import (
     AlreadyExists,
@@ -151,7 +150,7 @@ class StripeClient:
             self._http, request, operation=operation, provider="Stripe", seconds=seconds
         )
         _check_status(response)
-        data = _decode(response, content)
+        data = read_object(response, content, "Stripe")
         if not response.is_success:
             raise _refusal(response.status_code, data.get("error"))
         return Answer(data, is_replay=response.headers.get("idempotent-replayed") == "true")
@@ -170,18 +169,6 @@ def _check_status(response: httpx.Response) -> None:
         raise ProviderFailing(
             f"Stripe answered {status}", retry_after_seconds=retry_after.read(response.headers)
         )
-
-
-def _decode(response: httpx.Response, content: bytes) -> dict[str, Any]:
-    try:
-        data = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
-        # A page of whatever stands before Stripe. With a 4xx it may be about this one request.
-        kind = OutcomeUnknown if response.is_client_error else ProviderFailing
-        raise kind("the answer of Stripe is not JSON") from error
-    if not isinstance(data, dict):
-        raise OutcomeUnknown("the answer of Stripe is not an object")
-    return data
 
 
 def _refusal(status: int, error: Any) -> ProviderError:
