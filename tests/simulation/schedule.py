@@ -130,6 +130,10 @@ def _unfinished(world: World) -> list[str]:
             for _, row in tables[name].rows(None)
             if row["status"] == waiting
         ]
+    left += [
+        f"request {row['resource_id']}" for _, row in tables["idempotency_keys"].rows(None)
+        if row["state"] == "in_progress"
+    ]  # fmt: skip
     if world.broker.waiting("payments.webhooks.v1"):
         left.append("messages")
     receipts = {row["bank_reference"] for _, row in tables["receipts"].rows(None)}

@@ -3,12 +3,24 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.storage.database import Repeat, Session
 from payment_service.storage.faults import is_duplicate
 from payment_service.storage.models import Lease
+
+# Built once: they run every few seconds in every process.
+_NAMED = Lease.name.startswith(bindparam("prefix"))
+_MINE = (_NAMED, Lease.owner == bindparam("whose"), Lease.expires_at > bindparam("now"))
+_RENEW = (
+    update(Lease)
+    .where(*_MINE)
+    .values(expires_at=bindparam("until"))
+    .execution_options(synchronize_session=False)
+)
+_LIST_MINE = select(Lease.name).where(*_MINE)
+_COUNT_LIVE = select(func.count()).where(_NAMED, Lease.expires_at > bindparam("now"))
 
 
 async def acquire(
@@ -42,23 +54,19 @@ async def _insert(session: Session, name: str, *, owner: str, expires_at: dateti
 async def renew(
     session: Session, prefix: str, *, owner: str, now: datetime, duration: timedelta
 ) -> Sequence[str]:
-    """Keep all leases of an owner whose names start with `prefix`; return their names."""
-    mine = (Lease.name.startswith(prefix, autoescape=True), Lease.owner == owner)
-    await session.execute(
-        update(Lease)
-        .where(*mine, Lease.expires_at > now)
-        .values(expires_at=now + duration)
-        .execution_options(synchronize_session=False)
-    )
-    return (await session.scalars(select(Lease.name).where(*mine, Lease.expires_at > now))).all()
+    """Keep all leases of an owner whose names start with `prefix`; return their names.
+
+    In a prefix `%` and `_` would stand for anything: ours have neither.
+    """
+    mine = {"prefix": prefix, "whose": owner, "now": now}
+    await session.execute(_RENEW, {**mine, "until": now + duration})
+    return (await session.scalars(_LIST_MINE, mine)).all()
 
 
 async def count_live(session: Session, prefix: str, *, now: datetime) -> int:
     """Count the live leases whose names start with `prefix`."""
-    query = select(func.count()).where(
-        Lease.name.startswith(prefix, autoescape=True), Lease.expires_at > now
-    )
-    return int((await session.execute(query)).scalar_one())
+    asked = {"prefix": prefix, "now": now}
+    return int((await session.execute(_COUNT_LIVE, asked)).scalar_one())
 
 
 async def release(session: Session, *, owner: str) -> None:
