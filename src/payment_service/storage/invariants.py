@@ -10,8 +10,9 @@ What SQL cannot see is proven elsewhere: rights (docs/database.md), logs, and th
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import TextClause, bindparam, select, text
 
 from payment_service.domain.ids import ORDER_CODE_FLOOR
 from payment_service.domain.payment import TRANSITIONS
@@ -292,7 +293,12 @@ async def _run(
         ]
         if ":payments" in query:
             values.append(bindparam("payments", payments, expanding=True))
-        statement = text(f"{query} LIMIT {FOUND_MAX}").bindparams(*values)
+        statement = _text(query).bindparams(*values)
         rows = (await session.execute(statement)).scalars()
         found += [(rule, row) for row in dict.fromkeys(rows)]
     return found
+
+
+@cache
+def _text(query: str) -> TextClause:
+    return text(f"{query} LIMIT {FOUND_MAX}")

@@ -7,7 +7,7 @@ every request asks is built once, at import: building costs as much as sending i
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import defer, load_only
 
@@ -103,6 +103,16 @@ _LOCKED_WITH_LINKS = (
     .with_for_update()
     .execution_options(populate_existing=True)
 )
+_DUE = (
+    select(Payment.id)
+    .where(Payment.next_check_at <= bindparam("now"))
+    .order_by(Payment.next_check_at)
+    .limit(bindparam("limit"))
+)
+_PENDING_DUE = _DUE.where(Payment.status == PaymentStatus.PENDING)
+_OVERDUE = _PENDING_DUE.where(Payment.expires_at <= bindparam("now"))
+_DUE_IN_TIME = _PENDING_DUE.where(Payment.expires_at > bindparam("now"))
+_CLOSED_DUE = _DUE.where(Payment.status != PaymentStatus.PENDING)
 _RECEIPTS_OF_TRANSFER = select(Receipt).where(
     Receipt.provider == bindparam("provider"),
     Receipt.provider_reference == bindparam("provider_reference"),
@@ -279,20 +289,17 @@ async def list_payments(
 
 async def list_overdue(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
     """Name the due payments that are pending after their time: their links must be closed."""
-    query = _due(now).where(Payment.status == PaymentStatus.PENDING, Payment.expires_at <= now)
-    return (await session.scalars(query.limit(limit))).all()
+    return (await session.scalars(_OVERDUE, {"now": now, "limit": limit})).all()
 
 
 async def list_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
     """Name the other due payments that are pending, the longest waiting first."""
-    query = _due(now).where(Payment.status == PaymentStatus.PENDING, Payment.expires_at > now)
-    return (await session.scalars(query.limit(limit))).all()
+    return (await session.scalars(_DUE_IN_TIME, {"now": now, "limit": limit})).all()
 
 
 async def list_closed_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
     """Name the closed payments whose links are to be looked at, the longest waiting first."""
-    query = _due(now).where(Payment.status != PaymentStatus.PENDING)
-    return (await session.scalars(query.limit(limit))).all()
+    return (await session.scalars(_CLOSED_DUE, {"now": now, "limit": limit})).all()
 
 
 async def find_oldest_due(session: Session, *, now: datetime) -> datetime | None:
@@ -300,10 +307,6 @@ async def find_oldest_due(session: Session, *, now: datetime) -> datetime | None
     return await session.scalar(
         select(func.min(Payment.next_check_at)).where(Payment.next_check_at <= now)
     )
-
-
-def _due(now: datetime) -> Select[str]:
-    return select(Payment.id).where(Payment.next_check_at <= now).order_by(Payment.next_check_at)
 
 
 async def list_open_exceptions(

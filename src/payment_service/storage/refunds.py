@@ -3,12 +3,19 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from payment_service.domain.errors import NotFound
 from payment_service.domain.refund import EXCESS_REASONS, RefundStatus
 from payment_service.storage.database import Session
 from payment_service.storage.models import Payment, Refund
+
+_DUE = (
+    select(Refund.id)
+    .where(Refund.next_check_at <= bindparam("now"))
+    .order_by(Refund.next_check_at)
+    .limit(bindparam("limit"))
+)
 
 
 async def get_refund(session: Session, tenant_id: str, payment_id: str, refund_id: str) -> Refund:
@@ -72,13 +79,7 @@ async def list_refunds(
 
 async def list_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
     """Name the refunds that want to be looked at, the longest waiting first."""
-    query = (
-        select(Refund.id)
-        .where(Refund.next_check_at <= now)
-        .order_by(Refund.next_check_at)
-        .limit(limit)
-    )
-    return (await session.scalars(query)).all()
+    return (await session.scalars(_DUE, {"now": now, "limit": limit})).all()
 
 
 async def backlog(session: Session) -> tuple[int, datetime | None]:

@@ -24,6 +24,12 @@ FINAL = (APPLIED, IGNORED, REJECTED)
 PAYLOAD_KEPT = timedelta(days=90)
 """Payloads name the payer. Afterwards the row stays, for ever, and the payload goes."""
 
+_DUE = (
+    select(WebhookEvent.id)
+    .where(WebhookEvent.next_check_at <= bindparam("now"))
+    .order_by(WebhookEvent.next_check_at)
+    .limit(bindparam("limit"))
+)
 _IDS = select(WebhookEvent.event_id, WebhookEvent.id).where(
     WebhookEvent.provider == bindparam("provider"),
     WebhookEvent.event_id.in_(bindparam("event_ids", expanding=True)),
@@ -134,13 +140,7 @@ async def lock_webhook(session: Session, webhook_id: str) -> WebhookEvent:
 
 async def list_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
     """Name the webhooks that still wait although they should have been applied by now."""
-    query = (
-        select(WebhookEvent.id)
-        .where(WebhookEvent.next_check_at <= now)
-        .order_by(WebhookEvent.next_check_at)
-        .limit(limit)
-    )
-    return (await session.scalars(query)).all()
+    return (await session.scalars(_DUE, {"now": now, "limit": limit})).all()
 
 
 async def list_webhooks(session: Session, wanted: Wanted, *, limit: int) -> Sequence[WebhookEvent]:

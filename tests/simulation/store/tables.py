@@ -7,6 +7,7 @@ whoever writes holds the row until the end; a key that somebody else is about to
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import CheckConstraint, Column, MetaData, Table, UniqueConstraint
@@ -60,7 +61,7 @@ class SimulatedTable:
                 names = tuple(column.name for column in constraint.columns)
                 self.uniques[str(constraint.name or f"uq_{self.name}_{'_'.join(names)}")] = names
             elif isinstance(constraint, CheckConstraint):
-                self.checks.append((str(constraint.name), str(constraint.sqltext)))
+                self.checks.append((str(constraint.name), _text(constraint)))
         self.parents = [(key.parent.name, key.column.table.name) for key in schema.foreign_keys]
         self._taken: dict[str, dict[Key, list[Record]]] = {name: {} for name in self.uniques}
         self._limits = {column.name: _limit(column) for column in schema.columns}
@@ -210,6 +211,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return dict(value)
     return value
+
+
+@cache  # every schedule has tables of its own
+def _text(constraint: CheckConstraint) -> str:
+    return str(constraint.sqltext)
 
 
 def _limit(column: Column[Any]) -> int | None:
