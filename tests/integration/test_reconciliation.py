@@ -10,6 +10,8 @@ from payment_service.providers.circuit_breaker import OPEN_SECONDS_MAX
 from payment_service.providers.guard import Guard
 from payment_service.providers.payos import adapter
 from payment_service.workers import scheduler
+from tests.support.death import death_at
+from tests.support.links import checkout_of, links, only_payment, order_codes
 from tests.support.service import Harness, order
 from tests.support.simulator import Simulator
 from tests.support.ticking import Ticking
@@ -139,6 +141,24 @@ async def test_payment_that_never_had_a_link_is_not_asked_about_for_ever(
     await service.advance(DAY_SECONDS)
 
     assert calls(service) == asked
+
+
+async def test_link_that_comes_after_the_end_of_its_payment_is_closed(
+    service: Harness, simulator: Simulator
+) -> None:
+    """A request for a link that is long on its way is acted on when nobody waits any more."""
+    with death_at("provider.create:before"):
+        await service.request("POST", "/v1/payments", order(100, expires_in_seconds=300))
+    payment_id = await only_payment(service)
+    await service.advance(301)
+    assert (await service.get(payment_id))["status"] == "expired"
+    (code,) = await order_codes(service, payment_id)
+    await service.service.provider.create_payment(checkout_of(service, code, amount=100))
+    assert await links(service, simulator, payment_id) == ["PENDING"]
+
+    await service.advance(16 * 60)
+
+    assert await links(service, simulator, payment_id) == ["CANCELLED"]
 
 
 async def test_second_transfer_to_a_paid_link_is_found_without_a_webhook(

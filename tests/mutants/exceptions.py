@@ -112,7 +112,7 @@ EXCEPTIONS = (
     Mutant(
         name="the link of a payment that was paid otherwise stays open",
         path="src/payment_service/use_cases/check_payment.py",
-        old="if due.is_settled and seen.state is CheckoutState.OPEN:",
+        old="if due.has_ended and seen.state is CheckoutState.OPEN:",
         new="if False:",
         tests=RESOLUTIONS,
     ),

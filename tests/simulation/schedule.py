@@ -18,6 +18,8 @@ from payment_service.domain.errors import (
     IdempotencyInProgress,
     StorageUnavailable,
 )
+from payment_service.domain.payment import CLOSED_UNPAID
+from payment_service.providers.provider import CheckoutState
 from payment_service.storage import outbox
 from tests.simulation import oracle
 from tests.simulation.chance import Swarm, seeded
@@ -133,6 +135,15 @@ def _unfinished(world: World) -> list[str]:
     left += [
         f"request {row['resource_id']}" for _, row in tables["idempotency_keys"].rows(None)
         if row["state"] == "in_progress"
+    ]  # fmt: skip
+    ended = {
+        row["return_url"] for _, row in tables["payments"].rows(None)
+        if row["status"] in CLOSED_UNPAID
+    }  # fmt: skip
+    left += [
+        f"link {code} can be paid" for code, link in world.bank.links.items()
+        if link.order in ended and link.state is CheckoutState.OPEN
+        and world.bank.now() < link.ends_at
     ]  # fmt: skip
     if world.broker.waiting("payments.webhooks.v1"):
         left.append("messages")

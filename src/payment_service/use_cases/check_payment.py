@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from payment_service.domain.audit import Actor, ActorKind
 from payment_service.domain.clock import Clock
-from payment_service.domain.payment import SETTLED, PaymentStatus
+from payment_service.domain.payment import PaymentStatus
 from payment_service.ledger.observations import (
     CANCELED,
     EXPIRED,
@@ -49,7 +49,7 @@ OVERDUE_CALLS = 2
 class _Due:
     order_code: int
     is_overdue: bool  # pending, and its time is up
-    is_settled: bool  # its link should take no more money
+    has_ended: bool  # its link should take no more money
     is_last: bool  # closed, and watched for long enough
     replaced: tuple[int, ...]  # the order codes of its earlier links
 
@@ -128,7 +128,7 @@ async def _begin(session: Session, payment: Payment, now: datetime) -> _Due | No
     return _Due(
         order_code=attempt.order_code,
         is_overdue=payment.status == PaymentStatus.PENDING and now >= payment.expires_at,
-        is_settled=PaymentStatus(payment.status) in SETTLED,
+        has_ended=payment.status != PaymentStatus.PENDING,
         is_last=payment.closed_at is not None and now >= payment.closed_at + WATCH_CLOSED,
         replaced=tuple(await payments.list_replaced_order_codes(session, attempt)),
     )
@@ -137,15 +137,17 @@ async def _begin(session: Session, payment: Payment, now: datetime) -> _Due | No
 async def _ask(provider: PaymentProvider, due: _Due) -> ProviderPayment | None:
     """Ask about the link, closing it first when its time is up; None when there never was one.
 
-    Money that was applied from elsewhere settles a payment and leaves its link open: it is closed,
-    so that nobody pays twice.
+    Money that was applied from elsewhere settles a payment and leaves its link open. And a payment
+    that ended before it had a link may get one late, from a request that was long on its way: where
+    our clock is right its time is up at the provider, too. Such a link is closed, so that nobody
+    pays what is not wanted.
     """
     try:
         if due.is_overdue:
             return await provider.cancel_payment(due.order_code, "expired")
         seen = await provider.get_payment(due.order_code)
-        if due.is_settled and seen.state is CheckoutState.OPEN:
-            seen = await provider.cancel_payment(due.order_code, "paid otherwise")
+        if due.has_ended and seen.state is CheckoutState.OPEN:
+            seen = await provider.cancel_payment(due.order_code, "the payment has ended")
     except UnknownReference as error:
         if due.is_last:
             return None  # it ended before it had a link, and for two days none came
