@@ -102,8 +102,7 @@ hostile: $(READY) ## Attack a running service with the table of hostile inputs, 
 
 .PHONY: bench
 bench: $(READY) ## The service against its peers, and what telemetry costs; BENCH_QUICK=1 is a smoke run, BENCH=webhook,get chooses
-	@$(BIN)/python -m tests.benchmarks
-	@exec $(BIN)/python -m tests.benchmarks.telemetry
+	@exec $(BIN)/python -m tests.benchmarks
 
 ##@ Database
 .PHONY: migration

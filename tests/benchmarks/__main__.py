@@ -28,6 +28,7 @@ from tests.benchmarks.rows import (
     pipeline,
     relay,
     scaling,
+    telemetry,
     webhooks,
 )
 from tests.benchmarks.samples import Section
@@ -44,6 +45,7 @@ ROWS: dict[str, Row] = {
     "consumer": consumer.measure,  # before there is a relay that would be busy with what it writes
     "relay": relay.measure,
     "latency": latency.measure,
+    "telemetry": telemetry.measure,
     "memory": memory.measure,
     "growth": growth.measure,
     "scaling": scaling.measure,

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 ALL = frozenset(os.sched_getaffinity(0))
 SERVER = frozenset(sorted(ALL)[:1])
 NEIGHBOURS = (ALL - SERVER) or ALL
@@ -40,9 +39,15 @@ def move(pid: int, cpus: frozenset[int]) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Tell how much processor time a process has used, for itself and in the kernel."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND  # utime and stime
+    """Tell how much processor time a process has used, for itself and in the kernel.
+
+    By the scheduler's account in nanoseconds: that in ticks is 5 % off in a round of half a second.
+    """
+    used = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            used += int((task / "schedstat").read_text().split()[0])
+    return used / 1e9
 
 
 def resident_bytes(pid: int) -> int:

@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -22,7 +23,7 @@ from payment_service.storage import migrate
 from payment_service.storage.database import Database
 from tests.benchmarks import machine
 from tests.support import simulator
-from tests.support.deployment import AUTH, Deployment
+from tests.support.deployment import AUTH, Deployment, Launch, from_source
 from tests.support.process import AUTH_SECRET, free_port, wait_until
 
 START_SECONDS = 90
@@ -94,9 +95,17 @@ class Peer:
 class Service(Deployment):
     """The service's processes on one database; they are started as rows ask for them."""
 
-    def __init__(self, folder: Path, database: str, url: str, payos: Environment) -> None:
+    def __init__(
+        self, folder: Path, database: str, url: str, payos: Environment, launch: Launch
+    ) -> None:
         self.database = database
-        super().__init__(folder, database_url=url, broker_url="memory://", simulator=payos)  # type: ignore[arg-type]
+        super().__init__(
+            folder,
+            database_url=url,
+            broker_url="memory://",
+            simulator=payos,  # type: ignore[arg-type]
+            launch=launch,
+        )
 
     @property
     def pid(self) -> int:
@@ -207,13 +216,27 @@ class Stage:
         first, self._number = self._number, self._number + count
         return first
 
-    async def service(self, database: str, *roles: str) -> Service:
+    async def service(
+        self,
+        database: str,
+        *roles: str,
+        launch: Launch = from_source,
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> Service:
         """Get the service on a database, with some roles running on the processor for servers.
 
         All consumers are members of one group: there is only one at a time.
+
+        Args:
+            database: Its name; a service has one of its own.
+            roles: What must run.
+            launch: How, for the first call.
+            environ: More settings, for the first call.
         """
         if database not in self._services:
-            self._services[database] = await self._new_service(database, database)
+            service = await self._new_service(database, database, launch)
+            service.environ |= environ
+            self._services[database] = service
         service = self._services[database]
         missing = [role for role in roles if role not in {each.name for each in service.roles}]
         if "consumer" in missing:
@@ -233,10 +256,12 @@ class Stage:
         service.start("api")
         return service
 
-    async def _new_service(self, database: str, folder_name: str) -> Service:
+    async def _new_service(
+        self, database: str, folder_name: str, launch: Launch = from_source
+    ) -> Service:
         folder = self._folder / folder_name
         folder.mkdir()
-        service = Service(folder, database, await self.database(database), self.payos())
+        service = Service(folder, database, await self.database(database), self.payos(), launch)
         self._stack.callback(service.close)
         return service
 

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from payment_service.storage import group_commit
+from payment_service.telemetry.logging import add_circumstances
 from tests.support.service import Harness
 from tests.support.simulator import Simulator
 
@@ -58,7 +58,7 @@ async def test_each_webhook_is_logged_by_the_request_that_brought_it(
 ) -> None:
     a, b, c = await paid(service, simulator, 3)
 
-    with capture_logs(processors=[merge_contextvars]) as lines:
+    with capture_logs(processors=[add_circumstances]) as lines:
         await post_all(service, [a, b, a, c])
 
     served = [line for line in lines if line["event"] == "request.served"]

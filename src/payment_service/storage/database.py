@@ -25,11 +25,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from payment_service import failpoints
 from payment_service.domain.errors import ConcurrentUpdate, StorageUnavailable
 from payment_service.domain.facts import Fact
-from payment_service.storage import engines
+from payment_service.storage import engines, statement_spans
 from payment_service.storage.faults import is_transient
 from payment_service.storage.sealing import Keyring
 from payment_service.storage.types import use_keyring
-from payment_service.telemetry import tracing
 
 Session = AsyncSession
 T = TypeVar("T")
@@ -96,7 +95,7 @@ class Database:
         Without a keyring the sealed columns can be neither written nor read.
         """
         engine, reader = engines.create(url, pool_size=pool_size)
-        tracing.trace_engines(engine.sync_engine, reader.sync_engine)
+        statement_spans.trace_engines(engine.sync_engine, reader.sync_engine)
         if keyring is not None:
             for each in (engine, reader):
                 use_keyring(each.dialect, keyring)

@@ -11,14 +11,17 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
 from typing import Any, TextIO
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
+from payment_service.domain.clock import system_clock
 from payment_service.telemetry import tracing
+from payment_service.telemetry.lines import Gathered, Lines
 from payment_service.telemetry.masking import mask_event, mask_exception
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -35,6 +38,9 @@ _LINE_ENDS = {0x85: r"\u0085", 0x2028: r"\u2028", 0x2029: r"\u2029"}
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
+# One variable of ours: structlog has one for each field, and each costs as much as all of these.
+_BOUND: ContextVar[dict[str, str]] = ContextVar("log_fields", default={})  # noqa: B039  # replaced
+
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send every log of the process to a stream as JSON lines. May be called again.
@@ -48,13 +54,13 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     """
     if level not in LEVELS:
         raise ValueError(f"a log level is one of {', '.join(LEVELS)}")
-    handler = logging.StreamHandler(stream or sys.stdout)
+    handler = logging.StreamHandler(Gathered(stream or sys.stdout))
     handler.addFilter(LimitNoise(time.monotonic))
     handler.setFormatter(formatter())
     _take_over(handler, level)
     structlog.configure(
         processors=processors(),
-        logger_factory=lambda name: _Lines(handler, name),
+        logger_factory=lambda name: Lines(handler, name),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         cache_logger_on_first_use=False,
     )
@@ -81,13 +87,20 @@ def get_logger(name: str) -> Any:
 @contextmanager
 def bound(**fields: str) -> Iterator[None]:
     """Add fields to every log line of a block, in this task and those it starts."""
-    with structlog.contextvars.bound_contextvars(**fields):
+    token = _bind(fields)
+    try:
         yield
+    finally:
+        _BOUND.reset(token)
 
 
 def bind(**fields: str) -> None:
     """Add fields to every following log line of this task."""
-    structlog.contextvars.bind_contextvars(**fields)
+    _bind(fields)
+
+
+def _bind(fields: EventDict) -> Token[dict[str, str]]:
+    return _BOUND.set({**_BOUND.get(), **mask_event(None, "", fields)})
 
 
 class LimitNoise(logging.Filter):
@@ -120,26 +133,6 @@ class LimitNoise(logging.Filter):
         return True
 
 
-class _Lines:
-    """Writes our own lines where the handler writes those of libraries.
-
-    Straight to its stream: the standard library would make a record of each, look for the line of
-    code that it comes from, and render it anew, which takes as long as all the rest.
-    """
-
-    def __init__(self, handler: logging.StreamHandler[TextIO], name: str) -> None:
-        self._handler = handler
-        self.name = name
-
-    def write(self, line: str) -> None:
-        """Write a line; what cannot be written is lost, and nobody fails for it."""
-        with suppress(OSError, ValueError), self._handler.lock or nullcontext():
-            self._handler.stream.write(line + "\n")
-            self._handler.stream.flush()
-
-    debug = info = warning = error = critical = write
-
-
 def _take_over(handler: logging.Handler, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
@@ -156,18 +149,18 @@ def _take_over(handler: logging.Handler, level: str) -> None:
 
 def _shared() -> list[Processor]:
     return [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        _add_trace,
         mask_event,
         mask_exception,
+        add_circumstances,
     ]
 
 
-def _add_trace(_logger: Any, _method: str, event: EventDict) -> EventDict:
+def add_circumstances(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Say when and where it happened; what is bound was masked when it was."""
     event.pop("color_message", None)  # uvicorn's words once more, for terminals
+    event = {"time": system_clock(), **_BOUND.get(), **event}
     ids = tracing.current_ids()
     if ids is not None:
         event["trace_id"], event["span_id"] = ids

@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 from itertools import islice
+from types import NoneType
 from typing import Any, Self
 
 import structlog
@@ -53,15 +54,26 @@ class Masked(str):
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 _SHOWN = (bool, Masked)
 _NUMBERS = (int, float)
+_HARMLESS = frozenset({int, float, bool, NoneType})
 _BYTES = (bytes, bytearray, memoryview)
 
 
 def mask_event(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Mask the fields of a log event; a processor of structlog."""
+    secret = _secrets_among(tuple(event))
     for name, value in event.items():
+        if name not in secret and _is_harmless(value):
+            continue
         if not name.startswith("_") and name != "exc_info":
             event[name] = _mask(name, value, 0)
     return event
+
+
+def _is_harmless(value: Any) -> bool:
+    """Tell what is so at a glance: most of what is logged are numbers and ids."""
+    if type(value) is str:
+        return " " not in value and "/" not in value and len(value) <= TEXT_MAX
+    return type(value) in _HARMLESS
 
 
 def mask_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -103,6 +115,11 @@ def _mask_inside(value: Any, depth: int) -> Any:
         items = islice(value.items(), ITEMS_MAX)
         return {str(name): _mask(str(name), inner, depth) for name, inner in items}
     return [_mask("", inner, depth) for inner in islice(value, ITEMS_MAX)]
+
+
+@lru_cache(maxsize=NAMES_MAX)
+def _secrets_among(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(filter(_is_secret, names))
 
 
 @lru_cache(maxsize=NAMES_MAX)

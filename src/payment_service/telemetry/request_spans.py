@@ -29,8 +29,8 @@ def trace_asgi(app: Any) -> Any:
             return
         method = scope["method"] if scope["method"] in _METHODS else None
         with tracing.span(method or "HTTP", SpanKind.SERVER, parent=_carried(scope)):
-            current = trace.get_current_span()
-            if not current.is_recording():
+            current = tracing.kept_span()
+            if current is None:
                 await app(scope, receive, send)
                 return
             current.set_attributes(_request_attributes(scope, method))
@@ -79,7 +79,7 @@ def _tell_status(current: trace.Span, status: int) -> None:
 
 def name_request(method: str, route: str) -> None:
     """Name the span of the present request by its template."""
-    current = trace.get_current_span()
-    if current.is_recording():
+    current = tracing.kept_span()
+    if current is not None:
         current.update_name(f"{method} {route}")
         current.set_attribute("http.route", route)

@@ -2,7 +2,7 @@
 
 Nothing is traced unless OTEL_EXPORTER_OTLP_ENDPOINT is set. Then spans leave in batches, over HTTP,
 and a dead collector costs nothing but its spans. The sampler is named by OTEL_TRACES_SAMPLER and
-OTEL_TRACES_SAMPLER_ARG; by default the caller decides, else one trace in twenty is kept: logs and
+OTEL_TRACES_SAMPLER_ARG; by default the caller decides, else one trace in fifty is kept: logs and
 metrics are whole either way. The trace travels as one W3C `traceparent`, in outbox rows and in the
 headers of messages.
 
@@ -17,26 +17,29 @@ Source: OpenTelemetry semantic conventions 1.44: HTTP and database stable, messa
 """
 
 import os
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context, attach, detach, get_current
-from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.trace import Link, SpanKind, StatusCode
+from opentelemetry.context import Context, attach
+from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from payment_service.telemetry.blocks import QUIET, Block, current
 
 QUEUE_MAX = 2048  # spans that wait for the collector; more are dropped
 BATCH_MAX = 512
 SCHEDULE_MS = 2_000
 EXPORT_TIMEOUT_SECONDS = 5
 FLUSH_TIMEOUT_MS = 3_000
-SAMPLED_SHARE = 0.05  # every trace would cost a third of a webhook: make bench
+SAMPLED_SHARE = 0.02  # every trace would double what a webhook takes: make bench
 LINKS_MAX = 128  # of one span, what the SDK keeps
 
 _OFF: trace.Tracer = trace.NoOpTracer()
 TRACER = _OFF  # until `configure`
+SHARE: float | None = None  # of new traces, to keep; None: the SDK's sampler decides about all
 _NOWHERE = Context()
 _PROPAGATOR = TraceContextTextMapPropagator()  # and no baggage, which strangers could fill
 
@@ -73,7 +76,7 @@ def configure(
         "service.version": version,
         "service.instance.id": name,
     }
-    provider = TracerProvider(sampler=default_sampler(environ), resource=Resource.create(resource))
+    provider = TracerProvider(resource=Resource.create(resource))  # by the sampler of the settings
     provider.add_span_processor(
         BatchSpanProcessor(
             OTLPSpanExporter(timeout=EXPORT_TIMEOUT_SECONDS),
@@ -83,18 +86,16 @@ def configure(
         )
     )
     trace.set_tracer_provider(provider)
-    global TRACER  # noqa: PLW0603  # a process has one, as OpenTelemetry has one provider
+    global TRACER, SHARE  # noqa: PLW0603  # a process has one, as OpenTelemetry has one provider
     TRACER = provider.get_tracer("payment_service")
+    SHARE = own_share(environ)
+    attach(QUIET)  # what belongs to no block of ours, such as looking for work, is nobody's trace
     return True
 
 
-def default_sampler(environ: Mapping[str, str]) -> Any:
-    """Return what decides which traces are kept; None leaves it to the SDK, which reads a name."""
-    if environ.get("OTEL_TRACES_SAMPLER"):
-        return None
-    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio  # noqa: PLC0415
-
-    return ParentBasedTraceIdRatio(SAMPLED_SHARE)
+def own_share(environ: Mapping[str, str]) -> float | None:
+    """Return the share of new traces to keep; None where the SDK decides, by the named sampler."""
+    return None if environ.get("OTEL_TRACES_SAMPLER") else SAMPLED_SHARE
 
 
 def flush() -> None:
@@ -102,19 +103,6 @@ def flush() -> None:
     provider = trace.get_tracer_provider()
     if hasattr(provider, "force_flush"):
         provider.force_flush(FLUSH_TIMEOUT_MS)
-
-
-def trace_engines(*sync_engines: Any) -> None:
-    """Make each SQL statement of some engines a span; nothing when off.
-
-    All at once: of the engines that come later the library would take no notice.
-    """
-    if not is_on():
-        return
-    from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor  # noqa: PLC0415
-
-    # It declares sqlalchemy <2.1 and would silently do nothing, but works with 2.1.
-    SQLAlchemyInstrumentor().instrument(engines=list(sync_engines), skip_dep_check=True)
 
 
 def trace_http_client(client: Any) -> None:
@@ -128,9 +116,8 @@ def trace_http_client(client: Any) -> None:
 
 def headers() -> dict[str, str]:
     """Return the current trace as headers, to travel with a message; empty when there is none."""
-    carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier)
-    return carrier
+    block = current()
+    return {} if block is None else dict(block.headers)
 
 
 def current_traceparent() -> str | None:
@@ -140,13 +127,19 @@ def current_traceparent() -> str | None:
 
 def kept_traceparent() -> str | None:
     """Return the current trace as a W3C `traceparent` if it is kept, else None."""
-    return current_traceparent() if trace.get_current_span().is_recording() else None
+    return current_traceparent() if kept_span() is not None else None
+
+
+def kept_span() -> trace.Span | None:
+    """Return the span of the current block if its trace is kept, else None."""
+    block = current()
+    return None if block is None else block.kept
 
 
 def shared(name: str, traces: Sequence[str], *, by: int) -> AbstractContextManager[None]:
     """Trace a block that serves several requests: in the trace of the first, linked to the others.
 
-    What many share is one span, without its statements: with one trace in twenty kept, nearly every
+    What many share is one span, without its statements: with one trace in fifty kept, every other
     full group has one, and all of its requests would pay for being looked at closely.
 
     Args:
@@ -155,7 +148,7 @@ def shared(name: str, traces: Sequence[str], *, by: int) -> AbstractContextManag
         by: How many requests.
     """
     if not traces:
-        return nullcontext() if TRACER is _OFF else _Block(trace.INVALID_SPAN, is_leaf=True)
+        return nullcontext() if TRACER is _OFF else Block()
     first, *others = traces
     return span(name, parent=first, links=others[:LINKS_MAX], is_leaf=by > 1)
 
@@ -207,19 +200,19 @@ def processing(topic: str, carried: Mapping[str, str]) -> Iterator[None]:
 
 def mark(**ids: str | None) -> None:
     """Write ids on the current span, `payment_id` as `payment.id`; None is left out."""
-    current = trace.get_current_span()
-    if current.is_recording():
+    kept = kept_span()
+    if kept is not None:
         for name, value in ids.items():
             if value is not None:
-                current.set_attribute(name.replace("_", "."), value)
+                kept.set_attribute(name.replace("_", "."), value)
 
 
 def exemplar() -> dict[str, str] | None:
     """Return what joins a measurement to its trace, if that is kept."""
-    context = trace.get_current_span().get_span_context()
-    if not context.is_valid or not context.trace_flags.sampled:
+    block = current()
+    if block is None or block.kept is None or block.ids is None:
         return None
-    return {"trace_id": f"{context.trace_id:032x}"}
+    return {"trace_id": block.ids[0]}
 
 
 def _messaging(operation: str, topic: str) -> dict[str, str | int]:
@@ -253,76 +246,49 @@ def span(
     """
     if parent is None and _is_let_go():
         return nullcontext()
-    linked = [trace.get_current_span(_extract(link)).get_span_context() for link in links]
+    within = None if parent is None else _extract(parent)
+    if SHARE is not None:
+        above = None if within is None else _span_of(within)
+        if not _is_kept(above, SHARE, is_root=parent is not None or kept_span() is None):
+            return Block.let_go(above)
+    linked = [_span_of(_extract(link)) for link in links]
     started = TRACER.start_span(
         name,
-        context=_extract(parent) if parent is not None else None,
+        context=within,
         kind=kind,
-        links=[Link(context) for context in linked if context.is_valid],
+        links=[Link(context) for context in linked if context is not None],
         attributes=attributes,
         record_exception=False,
         set_status_on_exception=False,
     )
-    return _Block(started, is_leaf=is_leaf)
-
-
-class _Block:
-    """A block with its span.
-
-    By hand: the library's context managers, one in the other, take longer than all else that sees.
-    """
-
-    __slots__ = ("_is_quiet", "_span", "_token")
-
-    def __init__(self, started: trace.Span, *, is_leaf: bool) -> None:
-        self._span = started
-        # A trace that is not kept keeps its ids, for the logs; the libraries need not look at it.
-        self._is_quiet = is_leaf or not started.is_recording()
-
-    def __enter__(self) -> None:
-        around = _QUIET if self._is_quiet else None
-        self._token = attach(trace.set_span_in_context(self._span, around))
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, Exception):
-            fail(error)
-        detach(self._token)
-        self._span.end()
-
-
-def _quiet() -> Context:
-    with suppress_instrumentation():
-        return get_current()
-
-
-_QUIET = _quiet()
+    return Block.of_span(started, is_leaf=is_leaf)
 
 
 def _is_let_go() -> bool:
     """Tell whether more spans would say nothing: none is made, or the current trace is not kept."""
-    current = trace.get_current_span()
-    if current.is_recording():
-        return False
-    return TRACER is _OFF or current.get_span_context().is_valid
+    block = current()
+    if block is None:
+        return TRACER is _OFF
+    return block.kept is None and (TRACER is _OFF or block.ids is not None)
+
+
+def _is_kept(above: SpanContext | None, share: float, *, is_root: bool) -> bool:
+    if above is not None:
+        return above.trace_flags.sampled
+    return not is_root or random.random() < share  # noqa: S311  # no secret
 
 
 def fail(error: Exception) -> None:
-    """Write on the current span that its work failed, and by what kind of error.
-
-    Its words may quote people or their money: they are in the log only, masked, under the same ids.
-    """
-    current = trace.get_current_span()
-    if current.is_recording():
-        current.set_attribute("error.type", type(error).__qualname__)
-        current.set_status(StatusCode.ERROR)
+    """Write on the current span that its work failed; see `Block.fail`."""
+    block = current()
+    if block is not None:
+        block.fail(error)
 
 
 def current_ids() -> tuple[str, str] | None:
     """Return the trace and span ids in hexadecimal, if something is being traced."""
-    context = trace.get_current_span().get_span_context()
-    if not context.is_valid:
-        return None
-    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    block = current()
+    return None if block is None else block.ids
 
 
 def _extract(parent: Mapping[str, str] | str) -> Context:
@@ -331,3 +297,8 @@ def _extract(parent: Mapping[str, str] | str) -> Context:
     carrier = {"traceparent": parent} if isinstance(parent, str) else parent
     # An empty context to start from: an invalid parent must not leave us under the current span.
     return _PROPAGATOR.extract(carrier, context=_NOWHERE)
+
+
+def _span_of(context: Context) -> SpanContext | None:
+    found = trace.get_current_span(context).get_span_context()
+    return found if found.is_valid else None

@@ -31,7 +31,6 @@ def lines() -> Iterator[Lines]:
     root.handlers = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
-    structlog.contextvars.clear_contextvars()
     structlog.reset_defaults()
 
 
@@ -136,6 +135,78 @@ async def test_concurrent_tasks_do_not_share_fields(lines: Lines):
     await asyncio.gather(*(asyncio.create_task(serve(f"req_{n}")) for n in range(10)))
 
     assert [line["request_id"] for line in lines()] == [line["event"] for line in lines()]
+
+
+def test_a_bound_field_is_masked_like_any_other(lines: Lines):
+    bind(note=f"kafka://user:{CANARY}@a:9092", access_token=CANARY)
+    with bound(signature=CANARY):
+        get_logger("ours").info("e")
+        logging.getLogger("theirs").error("e")
+
+    assert CANARY not in json.dumps(lines())
+    assert len(lines()) == 2
+
+
+class Writes(io.StringIO):
+    """A stream that counts calls of the system."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.written.append(text)
+        return super().write(text)
+
+
+@pytest.fixture
+def writes(lines: Lines) -> Writes:
+    """Configure logging into a stream that counts."""
+    service_logging.configure("INFO", stream := Writes())
+    return stream
+
+
+def test_lines_of_one_turn_of_the_loop_are_written_together_and_in_order(writes: Writes):
+    async def serve(number: int) -> None:
+        get_logger("ours").info(f"ours {number}")
+        logging.getLogger("theirs").warning("theirs %d", number)
+
+    async def serve_all() -> None:
+        await asyncio.gather(*(serve(number) for number in range(20)))
+
+    asyncio.run(serve_all())
+
+    events = [json.loads(line)["event"] for line in writes.getvalue().splitlines()]
+    assert events == [f"{who} {number}" for number in range(20) for who in ("ours", "theirs")]
+    assert len(writes.written) == 1
+
+
+def test_a_line_outside_of_a_loop_is_written_at_once(writes: Writes):
+    get_logger("ours").info("one")
+    assert len(writes.written) == 1
+    logging.getLogger("theirs").warning("two")
+    assert len(writes.written) == 2
+
+
+def test_the_last_line_of_a_loop_that_stops_is_not_lost(writes: Writes):
+    async def say_and_stop() -> None:
+        get_logger("ours").info("last words")
+        asyncio.get_running_loop().stop()
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(say_and_stop())
+    loop.run_forever()
+    assert task.done()
+    loop.close()
+    assert writes.written == [], "or this test shows nothing"
+
+    async def say() -> None:
+        get_logger("ours").info("another loop")
+
+    asyncio.run(say())
+
+    events = [json.loads(line)["event"] for line in writes.getvalue().splitlines()]
+    assert events == ["last words", "another loop"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from payment_service.telemetry import request_spans, tracing
+from payment_service.telemetry import blocks, request_spans, tracing
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 KEPT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -26,9 +26,10 @@ Serve = Callable[[Any, Any, Any], Awaitable[None]]
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Trace into memory, with the default sampling."""
     exporter = InMemorySpanExporter()
-    provider = TracerProvider(sampler=tracing.default_sampler({}))
+    provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "TRACER", provider.get_tracer("test"))
+    monkeypatch.setattr(tracing, "SHARE", tracing.SAMPLED_SHARE)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     return exporter
 
@@ -143,11 +144,39 @@ def test_a_trace_that_is_not_kept_still_has_its_ids(spans: InMemorySpanExporter)
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
-def test_one_trace_in_twenty_is_kept_unless_its_caller_or_the_operator_decides() -> None:
-    sampler = tracing.default_sampler({})
-    ids = [(n * 0x9E3779B97F4A7C15) % 2**64 for n in range(1, 4001)]  # spread evenly
+def test_one_new_trace_in_fifty_is_kept(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter([n / 4000 for n in range(4000)])
+    monkeypatch.setattr(blocks.random, "random", lambda: next(drawn))
+    app, _ = serving(200)
 
-    kept = sum(sampler.should_sample(None, n, "request").decision.is_sampled() for n in ids)
+    for _ in range(4000):
+        request(app)
 
-    assert 190 <= kept <= 210
-    assert tracing.default_sampler({"OTEL_TRACES_SAMPLER": "always_on"}) is None
+    assert len(spans.get_finished_spans()) == 4000 / 50
+
+
+@pytest.mark.parametrize(("sampler", "kept"), [("", 0), ("always_on", 1)])
+def test_the_operator_may_decide(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, sampler: str, kept: int
+) -> None:
+    monkeypatch.setattr(blocks.random, "random", lambda: 0.999)
+    monkeypatch.setattr(tracing, "SHARE", tracing.own_share({"OTEL_TRACES_SAMPLER": sampler}))
+    app, _ = serving(200)
+
+    request(app)
+
+    assert len(spans.get_finished_spans()) == kept
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "00-" + "0" * 32 + "-00f067aa0ba902b7-01"])
+def test_whoever_sends_no_trace_does_not_decide(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    monkeypatch.setattr(blocks.random, "random", lambda: 0.999)
+    app, _ = serving(200)
+
+    request(app, traceparent=bad)
+
+    assert spans.get_finished_spans() == ()
