@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from payment_service import failpoints
+from payment_service.providers.pools import Pools
 from payment_service.providers.provider import (
     Operation,
     OutcomeUnknown,
@@ -19,7 +20,6 @@ from payment_service.providers.provider import (
 from payment_service.telemetry import tracing
 
 CONNECT_TIMEOUT_SECONDS = 2.0
-CONNECTIONS_MAX = 100
 ANSWER_BYTES_MAX = 1024 * 1024
 _OF_SOCKETS = frozenset({"family", "getpeername", "getsockname", "setsockopt"})
 
@@ -35,7 +35,7 @@ async def connect(base_url: str, *, seconds: float) -> AsyncIterator[httpx.Async
     async with httpx.AsyncClient(
         base_url=base_url,
         timeout=httpx.Timeout(seconds, connect=CONNECT_TIMEOUT_SECONDS),
-        limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=30),
+        transport=Pools(),
         follow_redirects=False,
         trust_env=False,
     ) as http:
