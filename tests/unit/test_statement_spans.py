@@ -1,6 +1,6 @@
 """Statements are spans where a trace is kept, and are not looked at elsewhere."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from payment_service.storage import statement_spans
 from payment_service.telemetry import tracing
@@ -17,6 +17,8 @@ from payment_service.telemetry import tracing
 KEPT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NOT_KEPT = KEPT[:-2] + "00"
 SECRET = "canary"
+
+Connect = Callable[[], AsyncSession]
 
 
 @pytest.fixture
@@ -32,22 +34,23 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 
 @pytest.fixture
-async def engine(spans: InMemorySpanExporter) -> AsyncIterator[AsyncEngine]:
+async def connect(spans: InMemorySpanExporter) -> AsyncIterator[Connect]:
     """Open a database that is traced."""
     engine = create_async_engine("sqlite+aiosqlite://")
-    statement_spans.trace_engines(engine.sync_engine)
-    async with engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE notes (id INTEGER PRIMARY KEY, words TEXT)"))
-    yield engine
+    connect = statement_spans.sessions(engine)
+    async with connect() as session:
+        await session.execute(text("CREATE TABLE notes (id INTEGER PRIMARY KEY, words TEXT)"))
+        await session.commit()
+    yield connect
     await engine.dispose()
 
 
 async def test_a_statement_of_a_kept_trace_is_a_span_of_its_block(
-    spans: InMemorySpanExporter, engine: AsyncEngine
+    spans: InMemorySpanExporter, connect: Connect
 ) -> None:
     with tracing.span("work", parent=KEPT):
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT words FROM notes WHERE id = :id"), {"id": 1})
+        async with connect() as session:
+            await session.execute(text("SELECT words FROM notes WHERE id = :id"), {"id": 1})
 
     statement, work = spans.get_finished_spans()
     assert (statement.name, statement.kind) == ("SELECT notes", SpanKind.CLIENT)
@@ -59,12 +62,12 @@ async def test_a_statement_of_a_kept_trace_is_a_span_of_its_block(
 
 
 async def test_many_rows_are_one_span_that_counts_them(
-    spans: InMemorySpanExporter, engine: AsyncEngine
+    spans: InMemorySpanExporter, connect: Connect
 ) -> None:
     with tracing.span("work", parent=KEPT):
         rows = [{"words": SECRET}, {"words": SECRET}]
-        async with engine.begin() as connection:
-            await connection.execute(text("INSERT INTO notes (words) VALUES (:words)"), rows)
+        async with connect() as session:
+            await session.execute(text("INSERT INTO notes (words) VALUES (:words)"), rows)
 
     statement, _ = spans.get_finished_spans()
     assert statement.name == "INSERT notes"
@@ -73,14 +76,14 @@ async def test_many_rows_are_one_span_that_counts_them(
 
 
 async def test_a_statement_that_fails_says_how_and_not_with_what(
-    spans: InMemorySpanExporter, engine: AsyncEngine
+    spans: InMemorySpanExporter, connect: Connect
 ) -> None:
     insert = text("INSERT INTO notes (id, words) VALUES (1, :words)")
     with tracing.span("work", parent=KEPT):
-        async with engine.connect() as connection:
-            await connection.execute(insert, {"words": SECRET})
+        async with connect() as session:
+            await session.execute(insert, {"words": SECRET})
             with pytest.raises(IntegrityError):
-                await connection.execute(insert, {"words": SECRET})
+                await session.execute(insert, {"words": SECRET})
 
     _, failed, _ = spans.get_finished_spans()
     assert failed.status.status_code is StatusCode.ERROR
@@ -90,25 +93,25 @@ async def test_a_statement_that_fails_says_how_and_not_with_what(
 
 @pytest.mark.parametrize("is_leaf", [True, False])
 async def test_what_is_not_kept_or_shared_is_not_looked_at(
-    spans: InMemorySpanExporter, engine: AsyncEngine, *, is_leaf: bool
+    spans: InMemorySpanExporter, connect: Connect, *, is_leaf: bool
 ) -> None:
-    async with engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
+    async with connect() as session:
+        await session.execute(text("SELECT 1"))
     with tracing.span("work", parent=KEPT if is_leaf else NOT_KEPT, is_leaf=is_leaf):
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        async with connect() as session:
+            await session.execute(text("SELECT 1"))
 
     assert [span.name for span in spans.get_finished_spans()] == ["work"] * is_leaf
 
 
 async def test_a_connection_is_not_looked_at_any_longer_than_its_work(
-    spans: InMemorySpanExporter, engine: AsyncEngine
+    spans: InMemorySpanExporter, connect: Connect
 ) -> None:
     with tracing.span("work", parent=KEPT):
-        async with engine.connect():
-            pass
-    async with engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
+        async with connect() as session:
+            await session.connection()
+    async with connect() as session:
+        await session.execute(text("SELECT 1"))
 
     assert [span.name for span in spans.get_finished_spans()] == ["work"]
 
@@ -130,8 +133,15 @@ def test_a_summary_names_what_is_done_and_the_first_table(statement: str, summar
 
 def test_nothing_is_listened_to_without_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
-    engine = create_async_engine("sqlite+aiosqlite://").sync_engine
+    engine = create_async_engine("sqlite+aiosqlite://")
 
-    statement_spans.trace_engines(engine)
+    assert isinstance(statement_spans.sessions(engine), async_sessionmaker)
 
-    assert not engine.dispatch.engine_connect
+
+@pytest.mark.usefixtures("spans")
+def test_the_engine_of_what_is_not_kept_is_not_listened_to() -> None:
+    engine = create_async_engine("sqlite+aiosqlite://")
+
+    statement_spans.sessions(engine)
+
+    assert not engine.sync_engine._has_events

@@ -20,7 +20,7 @@ from sqlalchemy.exc import (
     OperationalError,
     TimeoutError as PoolTimeout,
 )
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from payment_service import failpoints
 from payment_service.domain.errors import ConcurrentUpdate, StorageUnavailable
@@ -74,8 +74,8 @@ class Database:
         self._pools = {"write": engine.pool, "read": reader.pool}
         self.connections_max = int(getattr(engine.pool, "size", int)())
         self._on_commit = on_commit
-        self._writers = async_sessionmaker(engine, expire_on_commit=False)
-        self._readers = async_sessionmaker(reader, expire_on_commit=False)
+        self._writers = statement_spans.sessions(engine)
+        self._readers = statement_spans.sessions(reader)
         # SQLite has one writer at a time and an unfair busy handler: queue here instead.
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
         self._running: set[asyncio.Future[Any]] = set()
@@ -95,7 +95,6 @@ class Database:
         Without a keyring the sealed columns can be neither written nor read.
         """
         engine, reader = engines.create(url, pool_size=pool_size)
-        statement_spans.trace_engines(engine.sync_engine, reader.sync_engine)
         if keyring is not None:
             for each in (engine, reader):
                 use_keyring(each.dialect, keyring)

@@ -5,11 +5,13 @@ Source: OpenTelemetry semantic conventions 1.44, database spans.
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 from opentelemetry.trace import Span, SpanKind, StatusCode
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from payment_service.telemetry import tracing
 from payment_service.telemetry.blocks import current
@@ -21,27 +23,30 @@ _SPAN = "_payment_service_span"  # of an execution context, while its statement 
 _TARGET = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+[`\"]?(\w+)", re.IGNORECASE)
 
 
-def trace_engines(*engines: Engine) -> None:
-    """Make each statement of a kept trace a span; nothing when off."""
-    if tracing.is_on():
-        for engine in engines:
-            _watch(engine)
+def sessions(engine: AsyncEngine) -> Callable[[], AsyncSession]:
+    """Return what opens sessions on an engine: where a trace is kept each statement is a span.
+
+    There the same connections are used through a second engine, which is listened to: one listener,
+    to whatever, delays every statement of its engine.
+    """
+    open_plain = async_sessionmaker(engine, expire_on_commit=False)
+    if not tracing.is_on():
+        return open_plain
+    watched = engine.execution_options()
+    _watch(watched.sync_engine)
+    open_watched = async_sessionmaker(watched, expire_on_commit=False)
+
+    def open_session() -> AsyncSession:
+        block = current()
+        return open_watched() if block is not None and block.is_looked_at else open_plain()
+
+    return open_session
 
 
 def _watch(engine: Engine) -> None:
     constant = _attributes(engine)
 
-    # Connections are looked at one by one: listening to an engine delays every statement.
-    @event.listens_for(engine, "engine_connect")
-    def look(connection: Connection) -> None:
-        block = current()
-        if block is not None and block.is_looked_at:
-            _trace(connection, constant)
-
-    event.listen(engine, "handle_error", _fail)  # no event of a connection
-
-
-def _trace(connection: Connection, constant: Attributes) -> None:
+    @event.listens_for(engine, "before_cursor_execute")
     def begin(_connection: Any, _cursor: Any, statement: str, *rest: Any) -> None:
         summary = summary_of(statement)
         attributes = {**constant, "db.query.text": statement, "db.query.summary": summary,
@@ -52,8 +57,8 @@ def _trace(connection: Connection, constant: Attributes) -> None:
         started = tracing.TRACER.start_span(summary, kind=SpanKind.CLIENT, attributes=attributes)
         setattr(context, _SPAN, started)
 
-    event.listen(connection, "before_cursor_execute", begin)
-    event.listen(connection, "after_cursor_execute", _end)
+    event.listen(engine, "after_cursor_execute", _end)
+    event.listen(engine, "handle_error", _fail)
 
 
 def _end(_connection: Any, _cursor: Any, _statement: str, *rest: Any) -> None:
