@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import text
@@ -13,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from payment_service.storage import statement_spans
 from payment_service.telemetry import tracing
+from tests.support.spans import trace_into_memory
 
 KEPT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NOT_KEPT = KEPT[:-2] + "00"
@@ -24,10 +23,7 @@ Connect = Callable[[], AsyncSession]
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Trace into memory, with the default sampling."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "TRACER", provider.get_tracer("test"))
+    exporter = trace_into_memory(monkeypatch)
     monkeypatch.setattr(tracing, "SHARE", tracing.SAMPLED_SHARE)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     return exporter

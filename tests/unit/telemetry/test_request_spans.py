@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from payment_service.telemetry import blocks, request_spans, tracing
+from tests.support.spans import trace_into_memory
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 KEPT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -25,10 +25,7 @@ Serve = Callable[[Any, Any, Any], Awaitable[None]]
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Trace into memory, with the default sampling."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "TRACER", provider.get_tracer("test"))
+    exporter = trace_into_memory(monkeypatch)
     monkeypatch.setattr(tracing, "SHARE", tracing.SAMPLED_SHARE)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     return exporter

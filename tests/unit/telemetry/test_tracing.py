@@ -8,12 +8,11 @@ import re
 import pytest
 import structlog
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
 from payment_service.telemetry import logging as service_logging, request_spans, tracing
+from tests.support.spans import trace_into_memory
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -21,12 +20,8 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """Trace into memory. The global provider can be set once only, so the tracer is exchanged."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "TRACER", provider.get_tracer("test"))
-    return exporter
+    """Trace into memory; the SDK decides what is kept."""
+    return trace_into_memory(monkeypatch)
 
 
 def test_without_a_collector_nothing_is_traced(monkeypatch: pytest.MonkeyPatch):
