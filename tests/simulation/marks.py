@@ -125,8 +125,9 @@ class Watch:
         before, after = PaymentStatus(old["status"]), PaymentStatus(new["status"])
         if after not in TRANSITIONS[before]:
             world.fault(f"a payment went from {before} to {after}")
-        # By a clock that is fast a payment may end while a request for its link is on its way.
-        if after in CLOSED_UNPAID and not world.marks["a clock was set"]:
+        # By a clock that is fast its time may be up while a request for its link is on its way.
+        is_by_time = after is PaymentStatus.EXPIRED and world.marks["a clock was set"]
+        if after in CLOSED_UNPAID and not is_by_time:
             for link in world.bank.links.values():
                 if link.order == new["return_url"] and link.state is CheckoutState.OPEN:
                     world.fault(f"{new['id']} is {after}, and its link can still be paid")

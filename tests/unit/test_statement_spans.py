@@ -23,10 +23,7 @@ Connect = Callable[[], AsyncSession]
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Trace into memory, with the default sampling."""
-    exporter = trace_into_memory(monkeypatch)
-    monkeypatch.setattr(tracing, "SHARE", tracing.SAMPLED_SHARE)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    return exporter
+    return trace_into_memory(monkeypatch, share=tracing.SAMPLED_SHARE)
 
 
 @pytest.fixture

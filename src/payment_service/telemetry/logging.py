@@ -10,9 +10,10 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from types import MappingProxyType
 from typing import Any, TextIO
 
 import msgspec
@@ -39,7 +40,7 @@ _LINE_ENDS = {0x85: r"\u0085", 0x2028: r"\u2028", 0x2029: r"\u2029"}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 # One variable of ours: structlog has one for each field, and each costs as much as all of these.
-_BOUND: ContextVar[dict[str, str]] = ContextVar("log_fields", default={})  # noqa: B039  # replaced
+_BOUND: ContextVar[Mapping[str, str]] = ContextVar("log_fields", default=MappingProxyType({}))
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
@@ -99,7 +100,7 @@ def bind(**fields: str) -> None:
     _bind(fields)
 
 
-def _bind(fields: EventDict) -> Token[dict[str, str]]:
+def _bind(fields: EventDict) -> Token[Mapping[str, str]]:
     return _BOUND.set({**_BOUND.get(), **mask_event(None, "", fields)})
 
 

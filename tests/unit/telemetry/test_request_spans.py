@@ -25,10 +25,7 @@ Serve = Callable[[Any, Any, Any], Awaitable[None]]
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Trace into memory, with the default sampling."""
-    exporter = trace_into_memory(monkeypatch)
-    monkeypatch.setattr(tracing, "SHARE", tracing.SAMPLED_SHARE)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    return exporter
+    return trace_into_memory(monkeypatch, share=tracing.SAMPLED_SHARE)
 
 
 def serving(status: int, look: Callable[[], Any] = lambda: None) -> tuple[Serve, list[Any]]:
