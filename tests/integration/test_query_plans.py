@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from payment_service.storage import outbox
 from tests.support.odd_money import ACCOUNT, OddMoney
 from tests.support.service import Harness
 from tests.support.statements import watched
@@ -19,6 +20,7 @@ pytestmark = [
     pytest.mark.parametrize("database_url", ["mysql"], indirect=True),
 ]
 
+HISTORY, BACKLOG = 100_000, 10_000  # messages that have left, and that wait
 SMALL = frozenset({"leases", "alembic_version"})  # some dozens of rows, for ever
 
 
@@ -76,3 +78,37 @@ async def test_no_statement_of_the_hot_paths_reads_a_whole_table(
 
     assert len(statements) > 50
     assert found == []
+
+
+async def test_a_relay_that_was_away_does_not_read_what_has_left_long_ago(service: Harness) -> None:
+    database = service.service.database
+    async with database.engine.begin() as connection:
+        for first, count, status in ((1, HISTORY, "published"), (HISTORY, BACKLOG, "pending")):
+            await connection.exec_driver_sql(_messages(first, count, status))
+        await connection.exec_driver_sql("ANALYZE TABLE outbox_events")
+
+    with watched() as sent:
+        await database.read(lambda session: outbox.list_pending(session, range(16), limit=500))
+
+    ((statement, parameters),) = sent.statements
+    async with database.engine.connect() as connection:
+        explained = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        plan = explained.mappings().first()
+
+    assert plan is not None
+    assert (plan["table"], plan["key"]) == ("outbox_events", "ix_outbox_events_status_id_shard")
+
+
+def _messages(first: int, count: int, status: str) -> str:
+    """Write a statement that makes messages of that status, numbered from `first` on."""
+    digits = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))
+    tables = ", ".join(f"({digits}) AS t{place}" for place in range(6))
+    number = " + ".join(f"t{place}.d * {10**place}" for place in range(6))
+    return (
+        "INSERT INTO outbox_events (shard, topic, message_key, message_id, payload, headers,"
+        " status, attempts, created_at)"
+        f" SELECT MOD(n, 16), 't', CONCAT('pay_', n), CONCAT('{status}_', n), REPEAT('x', 500),"
+        f" '{{}}', '{status}', 0, NOW(6)"
+        f" FROM (SELECT {first} + {number} AS n FROM {tables}) AS numbers"
+        f" WHERE n < {first + count} ORDER BY n"
+    )
