@@ -4,6 +4,7 @@ Credentials come first, so that strangers can make us neither read nor parse. Th
 on the very bytes that will be sent; one that breaks the contract never leaves.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -49,7 +50,8 @@ class Endpoint:
         self._security = security
         self._hooks = hooks
         self._kinds = hooks.problem_types
-        self._in_progress = 0
+        self._places = asyncio.Semaphore(hooks.in_progress_max)
+        self._in_line = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -113,7 +115,7 @@ class Endpoint:
         return Problem(self._kinds["INTERNAL_ERROR"])
 
     async def _run(self, context: Context, request: Request, receive: Any) -> Any:
-        self._refuse_overload()  # at once, before anything is read
+        self._refuse_if_line_is_full()  # at once, before anything is read
         await self._authenticate(context)
         if self._operation.idempotent and context.headers.is_repeated("idempotency-key"):
             raise Problem(self._kinds["IDEMPOTENCY_KEY_INVALID"], "It was sent more than once.")
@@ -127,20 +129,38 @@ class Endpoint:
                 kinds=self._kinds,
             )
         arguments = self._validated_arguments(context, request)
-        self._refuse_overload()  # again: others have come in while the body came
-        self._in_progress += 1
+        await self._take_place()
         try:
             return await self._handler(context, **arguments)
         finally:
-            self._in_progress -= 1
+            self._places.release()
 
-    def _refuse_overload(self) -> None:
-        """Turn a request away when enough are with their handlers.
+    async def _take_place(self) -> None:
+        """Wait in line for one of the places with the handler: who came first goes first.
 
-        One whose body is still coming does not count: who sends slowly takes nobody's place.
+        A crowd that is refused takes the time of those that are served, one that waits takes none
+        (docs/decisions/0020). Whose body is still coming is not in line yet: who sends slowly takes
+        nobody's place.
         """
-        if self._in_progress >= self._hooks.in_progress_max:
-            raise Problem(self._kinds["OVERLOADED"], headers={"retry-after": _RETRY_AFTER})
+        if not self._places.locked():
+            await self._places.acquire()  # at once
+            return
+        self._refuse_if_line_is_full()
+        self._in_line += 1
+        try:
+            async with asyncio.timeout(self._hooks.patience_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise self._overloaded() from None
+        finally:
+            self._in_line -= 1
+
+    def _refuse_if_line_is_full(self) -> None:
+        if self._places.locked() and self._in_line >= self._hooks.in_line_max:
+            raise self._overloaded()
+
+    def _overloaded(self) -> Problem:
+        return Problem(self._kinds["OVERLOADED"], headers={"retry-after": _RETRY_AFTER})
 
     async def _authenticate(self, context: Context) -> None:
         for scheme, scopes in self._operation.security:

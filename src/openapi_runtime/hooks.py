@@ -43,8 +43,9 @@ class Hooks:
         on_response: Called after every response with its status and the seconds it took.
         max_body_bytes: Larger request bodies are refused.
         body_timeout_seconds: In which a whole request body must have arrived.
-        in_progress_max: Requests of one operation at a time; more are turned away at once, so that
-            those which are let in are answered in time, and one operation cannot starve another.
+        in_progress_max: Requests of one operation that are with its handler at a time.
+        in_line_max: More that wait for that; others are turned away at once.
+        patience_seconds: How long they wait before they are turned away.
     """
 
     problem_types: Mapping[str, ProblemType]
@@ -58,3 +59,5 @@ class Hooks:
     max_body_bytes: int = 64 * 1024
     body_timeout_seconds: float = 10.0
     in_progress_max: int = 256
+    in_line_max: int = 1024
+    patience_seconds: float = 1.0

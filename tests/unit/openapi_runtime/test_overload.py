@@ -1,4 +1,4 @@
-"""More requests than can be answered in time: some are turned away at once, the rest are served."""
+"""More requests than have a place with the handler: some wait in line, the rest are turned away."""
 
 import asyncio
 from typing import Any
@@ -45,27 +45,80 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return gate
 
 
-async def test_what_is_too_much_is_told_at_once_when_to_come_back(
+async def let_all_go_on() -> None:
+    """Give every request its turns of the loop, until it waits for something."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_who_finds_no_place_waits_in_line_and_is_served_in_turn(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = asyncio.Queue[asyncio.Event]()
+    answer = Payments.get_payment
+
+    async def wait(self: Payments, context: Any, /, *, payment_id: str) -> Any:
+        leave = asyncio.Event()
+        places.put_nowait(leave)
+        await leave.wait()
+        return await answer(self, context, payment_id=payment_id)
+
+    monkeypatch.setattr(Payments, "get_payment", wait)
+    app = make_app(stub, in_progress_max=MAX)
+    served: list[int] = []
+
+    async def ask(number: int) -> None:
+        assert (await call(app, *GET)).status == 200
+        served.append(number)
+
+    asked = [asyncio.create_task(ask(number)) for number in range(3 * MAX)]
+    await let_all_go_on()
+    assert places.qsize() == MAX
+    for _ in asked:
+        (await places.get()).set()
+        await let_all_go_on()
+        assert places.qsize() <= MAX
+    await asyncio.gather(*asked)
+
+    assert served == list(range(3 * MAX))
+
+
+async def test_who_waits_too_long_is_told_when_to_come_back(
     stub: Stub, gate: asyncio.Event
 ) -> None:
-    app = make_app(stub, in_progress_max=MAX)
+    app = make_app(stub, in_progress_max=MAX, in_line_max=1, patience_seconds=0.05)
     served = [asyncio.create_task(call(app, *GET)) for _ in range(MAX)]
-    await asyncio.sleep(0)  # each is with its handler now
+    await let_all_go_on()
 
     refused = await call(app, *GET)
+    served.append(asyncio.create_task(call(app, *GET)))  # whoever gave up has left the line
+    await let_all_go_on()
     gate.set()
 
     assert (refused.status, refused.json["code"]) == (503, "OVERLOADED")
     assert refused.headers["retry-after"] == "1"
-    assert [(await each).status for each in served] == [200] * MAX
-    assert len(stub.calls) == MAX
-    assert (await call(app, *GET)).status == 200
+    assert [(await each).status for each in served] == [200] * (MAX + 1)
+    assert len(stub.calls) == MAX + 1
+
+
+async def test_when_the_line_is_full_the_next_is_turned_away_before_anything_is_read(
+    stub: Stub, gate: asyncio.Event
+) -> None:
+    app = make_app(stub, in_progress_max=1, in_line_max=1)
+    served = [asyncio.create_task(call(app, *GET)) for _ in range(2)]
+    await let_all_go_on()
+
+    refused = await call(app, "GET", GET[1])  # without credentials, which nobody looks at
+    gate.set()
+
+    assert (refused.status, refused.json["code"]) == (503, "OVERLOADED")
+    assert [(await each).status for each in served] == [200, 200]
 
 
 async def test_one_operation_takes_no_place_of_another(stub: Stub, gate: asyncio.Event) -> None:
-    app = make_app(stub, in_progress_max=1)
+    app = make_app(stub, in_progress_max=1, in_line_max=0)
     reading = asyncio.create_task(call(app, *GET))
-    await asyncio.sleep(0)
+    await let_all_go_on()
 
     assert (await call(app, *GET)).status == 503
     assert (await call(app, *CREATE)).status == 201
@@ -94,8 +147,11 @@ async def test_who_sends_slowly_takes_no_place(stub: Stub) -> None:
     await sending
 
 
-async def test_bodies_that_come_all_at_once_do_not_pass_the_bound(
-    stub: Stub, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "limits", [{"in_line_max": 0, "patience_seconds": 60}, {"patience_seconds": 0.01}]
+)
+async def test_bodies_that_come_all_at_once_do_not_pass_the_bounds(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, limits: dict[str, float]
 ) -> None:
     gate, body, entered, statuses = asyncio.Event(), asyncio.Event(), 0, []
     answer = Webhooks.receive_payos_webhook
@@ -114,15 +170,15 @@ async def test_bodies_that_come_all_at_once_do_not_pass_the_bound(
         statuses.extend([message["status"]] if "status" in message else [])
 
     monkeypatch.setattr(Webhooks, "receive_payos_webhook", wait)
-    app = make_app(stub, in_progress_max=MAX)
+    app = make_app(stub, in_progress_max=MAX, **limits)
     scopes = [make_scope("POST", "/v1/webhooks/payos", JSON) for _ in range(2 * MAX)]
     sending = [asyncio.create_task(app(scope, receive, send)) for scope in scopes]
-    await asyncio.sleep(0)  # each was let in, for nobody is with the handler yet
+    await let_all_go_on()
     body.set()
-    for _ in range(10):  # turns of the loop: whoever comes to the handler waits there
-        await asyncio.sleep(0)
+    refused, waiting = sending[MAX:], sending[:MAX]
+    await asyncio.wait_for(asyncio.gather(*refused), timeout=5)
     gate.set()
-    await asyncio.gather(*sending)
+    await asyncio.gather(*waiting)
 
     assert entered == MAX
     assert sorted(statuses) == [200] * MAX + [503] * MAX
