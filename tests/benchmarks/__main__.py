@@ -24,6 +24,7 @@ from tests.benchmarks.rows import (
     growth,
     latency,
     memory,
+    overload,
     payments,
     pipeline,
     relay,
@@ -45,6 +46,7 @@ ROWS: dict[str, Row] = {
     "consumer": consumer.measure,  # before there is a relay that would be busy with what it writes
     "relay": relay.measure,
     "latency": latency.measure,
+    "overload": overload.measure,
     "telemetry": telemetry.measure,
     "memory": memory.measure,
     "growth": growth.measure,

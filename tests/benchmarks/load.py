@@ -11,6 +11,7 @@ times are what callers see who do not wait for each other.
 import asyncio
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,7 +31,7 @@ class Load:
 
     seconds: float
     times: Sequence[float]
-    refused: int = 0  # with 503, which only an open loop takes for an answer; in no time
+    refused: Sequence[float] = ()  # times of those with 503, which only an open loop takes
 
 
 OnAnswer = Callable[["Connection", int, bytes], None]
@@ -97,25 +98,25 @@ class _Watch:
     def __init__(self, count: int, expected: int, *, may_refuse: bool = False) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.times = array("d")
-        self.refused = 0
+        self.refused = array("d")
         self._may_refuse = may_refuse
         self._left = count
         self._expected = expected
 
     def note(self, connection: Connection, status: int, body: bytes) -> float | None:
         """Take an answer down; return when it came, or None if it was a refusal."""
-        now: float | None = time.perf_counter()
-        if status == self._expected:
+        now = time.perf_counter()
+        is_refused = status == HTTPStatus.SERVICE_UNAVAILABLE and self._may_refuse
+        if is_refused:
+            self.refused.append(now - connection.since)
+        elif status == self._expected:
             self.times.append(now - connection.since)
-        elif status == HTTPStatus.SERVICE_UNAVAILABLE and self._may_refuse:
-            self.refused += 1
-            now = None
         else:
             self.fail(LoadFailed(f"{status} instead of {self._expected}: {body[:300]!r}"))
         self._left -= 1
         if self._left == 0 and not self.done.done():
             self.done.set_result(None)
-        return now
+        return None if is_refused else now
 
     def fail(self, error: Exception) -> None:
         """Give up."""
@@ -164,9 +165,13 @@ async def open_loop(
     *,
     expected: int,
     connections: int = 8,
+    connections_max: int = 1_000,
     on_acknowledged: Callable[[int, float], None] = lambda _number, _at: None,
 ) -> Load:
     """Send requests at their times, in seconds from now; more connections are made as needed.
+
+    Beyond the most connections a request waits for one, as it would in a load balancer; its time
+    counts all the same.
 
     Args:
         port: Of the server on this machine.
@@ -174,6 +179,7 @@ async def open_loop(
         expected: The status of every answer. A server that is asked for more than it can do may
             refuse with 503; that is counted apart.
         connections: How many to open beforehand.
+        connections_max: How many to open at most.
         on_acknowledged: Told the number of a request and when it was answered (`perf_counter`).
 
     Raises:
@@ -185,16 +191,27 @@ async def open_loop(
         at = watch.note(connection, status, body)
         if at is not None:
             on_acknowledged(connection.number, at)
-        idle.append(connection)
+        if waiting:
+            following, request, since = waiting.popleft()
+            connection.send(request, following, since=since)
+        else:
+            idle.append(connection)
 
+    waiting: deque[tuple[int, bytes, float]] = deque()
     idle = [await _connect(port, on_answer, watch) for _ in range(connections)]
     everybody = list(idle)
+    asked_for = len(idle)
     started = time.perf_counter()
 
     async def send(number: int, request: bytes, since: float) -> None:
+        nonlocal asked_for
         while idle and not idle[-1].is_open:
             idle.pop()
+        if not idle and asked_for >= connections_max:
+            waiting.append((number, request, since))
+            return
         if not idle:
+            asked_for += 1
             everybody.append(await _connect(port, on_answer, watch))
             idle.append(everybody[-1])
         idle.pop().send(request, number, since=since)

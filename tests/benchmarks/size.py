@@ -26,6 +26,7 @@ class Size:
     steady_rate: int = 200  # webhooks a second, in the open loop
     steady_seconds: float = 20.0
     idle_webhooks: int = 60
+    overload_seconds: float = 10.0
     rows_small: int = 10_000
     rows_large: int = 100_000
     memory_webhooks: int = 20_000
@@ -55,6 +56,7 @@ QUICK = Size(
     steady_rate=40,
     steady_seconds=1.5,
     idle_webhooks=4,
+    overload_seconds=0.5,
     rows_small=1_000,
     rows_large=2_000,
     memory_webhooks=200,

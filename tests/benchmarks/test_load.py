@@ -103,6 +103,20 @@ async def test_an_open_loop_waits_for_nobody():
     assert len(load.times) == 20
 
 
+async def test_an_open_loop_opens_no_more_connections_than_it_may_and_the_wait_counts():
+    first = asyncio.Event()
+    after_seconds = 0.2
+
+    async with serving(Server(wait=first.wait)) as server:
+        asyncio.get_running_loop().call_later(after_seconds, first.set)
+        load = await open_loop(
+            server.port, [(0.0, REQUEST)] * 9, expected=200, connections=1, connections_max=3
+        )
+
+    assert (len(server.doors), server.under_way_max, len(load.times)) == (3, 3, 9)
+    assert min(load.times) >= after_seconds
+
+
 async def test_an_open_loop_counts_from_when_a_request_should_have_left():
     late_seconds = 5.0
     async with serving(Server()) as server:
@@ -144,7 +158,7 @@ async def test_an_open_loop_counts_refusals_apart_and_nothing_else_that_was_not_
         with pytest.raises(LoadFailed, match="500 instead of 200"):
             await open_loop(server.port, [(0.0, REQUEST)], expected=200)
 
-    assert (load.refused, list(load.times)) == (3, [])
+    assert (len(load.refused), list(load.times)) == (3, [])
 
 
 async def test_an_open_loop_tells_which_request_was_answered():

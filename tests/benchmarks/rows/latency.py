@@ -133,7 +133,7 @@ class _Journey:
                 section.sides[role].append(Sample(rate=count / load.seconds, cpu_us=cpu_us))
         spans = [arrived[number] - at for number, at in acknowledged.items()]
         tell(f"{count} webhooks: readable after {percentile(spans, 0.5) * 1e3:.0f} ms (p50)")
-        refused = [load.refused / count * 100]
+        refused = [len(load.refused) / count * 100]
         return {"acknowledged": list(load.times), "readable": spans, "refused": refused}
 
     async def _arrivals(self, numbers: Collection[int]) -> dict[int, float]:
