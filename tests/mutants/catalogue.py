@@ -17,6 +17,7 @@ GROUPS = ("tests/integration/test_group_commit.py", *_SQLITE)
 PAYOUTS = ("tests/integration/test_payouts.py", *_SQLITE)
 DATABASE = ("tests/integration/test_database.py", *_SQLITE)
 RELAY = ("tests/integration/test_relay.py", *_SQLITE)
+QUERIES = ("tests/contract/storage/test_queries.py", *_SQLITE)
 GUARD = ("tests/unit/providers/test_guard.py", "tests/unit/providers/test_circuit_breaker.py")
 
 WEBHOOKS = (
@@ -309,9 +310,16 @@ DELIVERY = (
     Mutant(
         name="all relays take all shards",
         path=f"{STORAGE}/leases.py",
-        old="    if known.owner != owner and known.expires_at > now:\n        return False\n",
-        new="",
+        old="    if known.owner != owner and known.expires_at > now:\n",
+        new="    if False:\n",
         tests=DATABASE,
+    ),
+    Mutant(
+        name="a lease is believed however fast the clock that wrote it",
+        path=f"{STORAGE}/leases.py",
+        old="        if known.expires_at > now + BELIEVED * duration:\n",
+        new="        if False:\n",
+        tests=QUERIES,
     ),
     Mutant(
         name="a unit of work ends with its caller",

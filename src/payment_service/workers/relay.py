@@ -147,7 +147,7 @@ class Relay:
             at = self._clock()
             member = MEMBER_PREFIX + self._owner
             await leases.acquire(session, member, owner=self._owner, now=at, duration=LEASE)
-            members = await leases.count_live(session, MEMBER_PREFIX, now=at)
+            members = await leases.count_live(session, MEMBER_PREFIX, now=at, duration=LEASE)
             share = ceil(outbox.SHARDS / members)
             held = await leases.renew(
                 session, SHARD_PREFIX, owner=self._owner, now=at, duration=LEASE

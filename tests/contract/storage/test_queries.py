@@ -6,6 +6,7 @@ Each test is something that the service relies on; so the simulation cannot lie.
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import func, insert, select
 
 from payment_service.domain.payment import PaymentStatus
@@ -157,9 +158,32 @@ async def test_leases_are_counted_renewed_and_released_by_prefix(database: Datab
             session, "relay:shard:", owner="a", now=NOW, duration=60 * SECOND
         )
         await leases.release_one(session, "relay:shard:01", owner="a")
-        live = await leases.count_live(session, "relay:", now=NOW + 30 * SECOND)
+        live = [
+            await leases.count_live(session, "relay:", now=NOW + age * SECOND, duration=20 * SECOND)
+            for age in (19, 20, 59, 60)
+        ]
         await leases.release(session, owner="a")
-        return sorted(renewed), live, await leases.count_live(session, "relay", now=NOW)
+        left = await leases.count_live(session, "relay", now=NOW, duration=20 * SECOND)
+        return sorted(renewed), live, left
 
-    expected = (["relay:shard:01", "relay:shard:02"], 1, 0)
+    # One is left until 60; who counts before 20 takes that for the word of a clock that is fast.
+    expected = (["relay:shard:01", "relay:shard:02"], [0, 1, 1, 0], 0)
     assert await database.transact("test", work) == expected
+
+
+@pytest.mark.parametrize(("fast_by", "passes_after"), [(0, 10), (10, 20), (11, 10), (3600, 10)])
+async def test_a_lease_of_a_clock_that_is_fast_is_cut_short(
+    database: Database, fast_by: int, passes_after: int
+) -> None:
+    async def ask(owner: str, at: int) -> bool:
+        return await database.transact(
+            "test",
+            lambda session: leases.acquire(
+                session, "scheduler", owner=owner, now=NOW + at * SECOND, duration=10 * SECOND
+            ),
+        )
+
+    assert await ask("dead", fast_by)
+    passed = [await ask("living", age) for age in (0, passes_after - 1, passes_after)]
+
+    assert passed == [False, False, True]
