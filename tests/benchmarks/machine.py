@@ -15,7 +15,7 @@ ALL = frozenset(os.sched_getaffinity(0))
 SERVER = frozenset(sorted(ALL)[:1])
 NEIGHBOURS = (ALL - SERVER) or ALL
 PACKAGES = (
-    "aiokafka", "asyncmy", "fastapi", "httptools", "httpx", "jsonschema-rs", "msgspec",
+    "aiohttp", "aiokafka", "asyncmy", "fastapi", "httptools", "httpx", "jsonschema-rs", "msgspec",
     "openapi-core", "pydantic", "sqlalchemy", "starlette", "uvicorn", "uvloop",
 )  # fmt: skip
 

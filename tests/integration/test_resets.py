@@ -5,11 +5,11 @@ import struct
 import threading
 from collections.abc import Iterator
 
-import httpx
 import pytest
 import uvloop
 
 from payment_service.domain.errors import StorageUnavailable
+from payment_service.providers.exchange import connect
 from payment_service.providers.guard import Guard
 from payment_service.providers.payos.client import PayOSClient
 from payment_service.providers.payos.settings import Credentials
@@ -56,7 +56,7 @@ def test_mysql_that_resets_new_connections_is_unavailable(resetting: int) -> Non
 
 def test_payos_that_resets_new_connections_is_an_outage(resetting: int) -> None:
     async def ask() -> None:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{resetting}") as http:
+        async with connect(f"http://127.0.0.1:{resetting}", seconds=5) as http:
             for _ in range(TRIES):
                 client = PayOSClient(http, Credentials("c", "a", "k"), Guard(lambda _: None))
                 with pytest.raises(ProviderError):

@@ -9,7 +9,6 @@ import httpx
 import msgspec
 
 from payment_service import failpoints
-from payment_service.providers.pools import Pools
 from payment_service.providers.provider import (
     Operation,
     OutcomeUnknown,
@@ -17,11 +16,11 @@ from payment_service.providers.provider import (
     ProviderTimeout,
     RequestNotSent,
 )
+from payment_service.providers.transport import Transport
 from payment_service.telemetry import tracing
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 ANSWER_BYTES_MAX = 1024 * 1024
-_OF_SOCKETS = frozenset({"family", "getpeername", "getsockname", "setsockopt"})
 
 
 @asynccontextmanager
@@ -35,7 +34,7 @@ async def connect(base_url: str, *, seconds: float) -> AsyncIterator[httpx.Async
     async with httpx.AsyncClient(
         base_url=base_url,
         timeout=httpx.Timeout(seconds, connect=CONNECT_TIMEOUT_SECONDS),
-        transport=Pools(),
+        transport=Transport(),
         follow_redirects=False,
         trust_env=False,
     ) as http:
@@ -73,10 +72,6 @@ async def exchange(
         raise ProviderTimeout(f"{provider} did not answer in time") from error
     except httpx.HTTPError as error:
         raise ProviderFailing(f"the connection to {provider} broke") from error
-    except AttributeError as error:
-        if not _is_of_a_lost_socket(error):
-            raise
-        raise ProviderFailing(f"the connection to {provider} broke") from error
 
 
 def read_object(response: httpx.Response, content: bytes, provider: str) -> dict[str, Any]:
@@ -111,11 +106,3 @@ async def _send(
     finally:
         await response.aclose()
     return response, b"".join(chunks)
-
-
-def _is_of_a_lost_socket(error: AttributeError) -> bool:
-    """Tell whether anyio looked at the socket of a connection that was reset while it was made.
-
-    Under uvloop there is none any more. Whatever else lacks an attribute is a bug of ours.
-    """
-    return error.obj is None and error.name in _OF_SOCKETS

@@ -55,7 +55,7 @@ async def measure_creations(stage: Stage, size: Size) -> list[Section]:
         Finding(what="req/s / fastapi", values=section.ratios("ours", "fastapi"), at_least=1.5)
     ]
     section.notes = [
-        "payOS is a process beside the load that answers at once; both call it by httpx"
+        "payOS answers at once, beside the load; the peer calls it by httpx, we do over aiohttp"
     ]
     return [section]
 

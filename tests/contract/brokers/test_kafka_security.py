@@ -1,17 +1,12 @@
 """Kafka with passwords over TLS: the service is let in, and nobody else."""
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import confluent_kafka.admin
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from deploy.stack.kafka import KafkaServer
 from deploy.stack.ports import free_port
@@ -19,6 +14,7 @@ from payment_service.messaging.broker import BrokerUnavailable
 from payment_service.messaging.kafka import open_kafka
 from payment_service.messaging.topics import Topic
 from tests.contract.brokers.harness import Received, consuming, messages, send, until
+from tests.support.certificates import certify
 from tests.support.stack import started
 
 pytestmark = pytest.mark.stack
@@ -39,36 +35,6 @@ class Secured:
         """Return its address for the service."""
         options = f"sasl_mechanism={mechanism}&ssl_cafile={ca or self.ca_path}"
         return f"kafka://{USER}:{password}@127.0.0.1:{self.port}?{options}"
-
-
-def certify(folder: Path, name: str) -> tuple[Path, Path]:
-    """Make a key with a certificate for this machine; return a PEM of both, and of the latter."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(local, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-        .public_bytes(serialization.Encoding.PEM)
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    keystore, ca_path = folder / f"{name}.keystore.pem", folder / f"{name}.ca.pem"
-    keystore.write_bytes(secret + certificate)
-    ca_path.write_bytes(certificate)
-    return keystore, ca_path
 
 
 @pytest.fixture(scope="module")
