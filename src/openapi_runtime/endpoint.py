@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _QUERY_BYTES_MAX = 8 * 1024
 _RETRY_AFTER = "1"  # seconds, for a request that is turned away
+_LONG = 0.5  # of the patience
 Handler = Callable[..., Awaitable[Any]]
 
 
@@ -52,6 +53,7 @@ class Endpoint:
         self._kinds = hooks.problem_types
         self._places = asyncio.Semaphore(hooks.in_progress_max)
         self._in_line = 0
+        self._waited = 0.0  # seconds, by the last who left the line
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -115,7 +117,7 @@ class Endpoint:
         return Problem(self._kinds["INTERNAL_ERROR"])
 
     async def _run(self, context: Context, request: Request, receive: Any) -> Any:
-        self._refuse_if_line_is_full()  # at once, before anything is read
+        self._refuse_if_line_is_long()  # at once, before anything is read
         await self._authenticate(context)
         if self._operation.idempotent and context.headers.is_repeated("idempotency-key"):
             raise Problem(self._kinds["IDEMPOTENCY_KEY_INVALID"], "It was sent more than once.")
@@ -145,8 +147,9 @@ class Endpoint:
         if not self._places.locked():
             await self._places.acquire()  # at once
             return
-        self._refuse_if_line_is_full()
+        self._refuse_if_line_is_long()
         self._in_line += 1
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(self._hooks.patience_seconds):
                 await self._places.acquire()
@@ -154,9 +157,14 @@ class Endpoint:
             raise self._overloaded() from None
         finally:
             self._in_line -= 1
+            self._waited = time.perf_counter() - began
 
-    def _refuse_if_line_is_full(self) -> None:
-        if self._places.locked() and self._in_line >= self._hooks.in_line_max:
+    def _refuse_if_line_is_long(self) -> None:
+        """Turn a request away that would wait in vain, as the last in line nearly did."""
+        if not self._places.locked():
+            return
+        is_slow = self._in_line > 0 and self._waited > _LONG * self._hooks.patience_seconds
+        if is_slow or self._in_line >= self._hooks.in_line_max:
             raise self._overloaded()
 
     def _overloaded(self) -> Problem:

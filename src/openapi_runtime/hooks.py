@@ -45,7 +45,8 @@ class Hooks:
         body_timeout_seconds: In which a whole request body must have arrived.
         in_progress_max: Requests of one operation that are with its handler at a time.
         in_line_max: More that wait for that; others are turned away at once.
-        patience_seconds: How long they wait before they are turned away.
+        patience_seconds: How long they wait before they are turned away; while others have waited
+            for half of it, who comes is turned away at once.
     """
 
     problem_types: Mapping[str, ProblemType]
@@ -60,4 +61,4 @@ class Hooks:
     body_timeout_seconds: float = 10.0
     in_progress_max: int = 256
     in_line_max: int = 1024
-    patience_seconds: float = 1.0
+    patience_seconds: float = 2.0

@@ -1,5 +1,7 @@
 """The witness: hears of every committed fact, and counts it, logs it and marks its trace."""
 
+from functools import cache
+
 from payment_service.domain.facts import (
     Fact,
     KeyUsed,
@@ -22,28 +24,34 @@ class Witness:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._log = log.bind()
+        # Kept: it takes longer to find a series, or to make a logger, than to use it.
+        self._payments = cache(metrics.payments.labels)
+        self._money = cache(metrics.money_received.labels)
+        self._webhooks = cache(metrics.webhooks.labels)
+        self._keys = cache(metrics.idempotency.labels)
 
     def __call__(self, fact: Fact) -> None:
         """Tell of one fact."""
         match fact:
             case PaymentChanged():
-                self._payment_changed(fact)
+                self._tell_of_payment(fact)
             case MoneyReceived():
-                self._money_received(fact)
+                self._tell_of_money(fact)
             case WebhookMoved():
-                self._webhook_moved(fact)
+                self._tell_of_webhook(fact)
             case KeyUsed():
-                self._metrics.idempotency.labels(fact.outcome).inc()
+                self._keys(fact.outcome).inc()
 
-    def _payment_changed(self, fact: PaymentChanged) -> None:
+    def _tell_of_payment(self, fact: PaymentChanged) -> None:
         if fact.from_status != fact.to_status:
-            self._metrics.payments.labels(fact.from_status or "none", fact.to_status).inc()
+            self._payments(fact.from_status or "none", fact.to_status).inc()
         if fact.event_type in REFUND_MOVES:
             self._metrics.refunds.labels(str(fact.refund_status)).inc()
         if fact.event_type == "refund.succeeded":
             self._metrics.money_refunded.labels(fact.currency).inc(fact.amount or 0)
         tracing.mark(payment_id=fact.payment_id, refund_id=fact.refund_id)
-        _write(
+        self._write(
             "payment.changed",
             change=fact.event_type,
             payment_id=fact.payment_id,
@@ -54,10 +62,10 @@ class Witness:
             currency=fact.currency,
         )
 
-    def _money_received(self, fact: MoneyReceived) -> None:
-        self._metrics.money_received.labels(fact.currency).inc(fact.amount)
+    def _tell_of_money(self, fact: MoneyReceived) -> None:
+        self._money(fact.currency).inc(fact.amount)
         tracing.mark(payment_id=fact.payment_id)
-        _write(
+        self._write(
             "money.received",
             receipt_id=fact.receipt_id,
             payment_id=fact.payment_id,
@@ -66,8 +74,8 @@ class Witness:
             disposition=fact.disposition,
         )
 
-    def _webhook_moved(self, fact: WebhookMoved) -> None:
-        self._metrics.webhooks.labels(fact.outcome).inc()
+    def _tell_of_webhook(self, fact: WebhookMoved) -> None:
+        self._webhooks(fact.outcome).inc()
         if fact.outcome == "dead":
             self._metrics.dead_letters.inc()
         waited = fact.waited.total_seconds() if fact.waited is not None else None
@@ -76,7 +84,7 @@ class Witness:
         tracing.mark(webhook_id=fact.webhook_id, payment_id=fact.payment_id)
         if fact.outcome in RECEPTIONS:
             return
-        _write(
+        self._write(
             "webhook.moved",
             is_trouble=fact.outcome in {"postponed", "dead"},
             outcome=fact.outcome,
@@ -86,7 +94,6 @@ class Witness:
             waited_ms=None if waited is None else round(waited * 1000),
         )
 
-
-def _write(event: str, *, is_trouble: bool = False, **fields: str | int | None) -> None:
-    write = log.warning if is_trouble else log.info
-    write(event, **{name: value for name, value in fields.items() if value is not None})
+    def _write(self, event: str, *, is_trouble: bool = False, **fields: str | int | None) -> None:
+        write = self._log.warning if is_trouble else self._log.info
+        write(event, **{name: value for name, value in fields.items() if value is not None})

@@ -147,6 +147,23 @@ async def test_who_sends_slowly_takes_no_place(stub: Stub) -> None:
     await sending
 
 
+async def test_who_would_wait_in_vain_is_turned_away_before_anything_is_read(
+    stub: Stub, gate: asyncio.Event
+) -> None:
+    app = make_app(stub, in_progress_max=1, patience_seconds=0.2)
+    served = [asyncio.create_task(call(app, *GET))]
+    await let_all_go_on()
+    assert (await call(app, *GET)).status == 503  # the line is that slow now
+
+    served.append(asyncio.create_task(call(app, *GET)))  # and empty: somebody may try
+    await let_all_go_on()
+    refused = await call(app, "GET", GET[1])  # without credentials, which nobody looks at
+    gate.set()
+
+    assert (refused.status, refused.json["code"]) == (503, "OVERLOADED")
+    assert [(await each).status for each in served] == [200, 200]
+
+
 @pytest.mark.parametrize(
     "limits", [{"in_line_max": 0, "patience_seconds": 60}, {"patience_seconds": 0.01}]
 )
