@@ -66,7 +66,7 @@ async def exchange(
         async with asyncio.timeout(seconds):
             with failpoints.effect(f"provider.{operation}"):
                 return await _send(http, request, provider)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+    except httpx.ConnectError as error:
         raise RequestNotSent(f"{provider} cannot be reached") from error
     except (TimeoutError, httpx.TimeoutException) as error:
         raise ProviderTimeout(f"{provider} did not answer in time") from error

@@ -33,6 +33,8 @@ class Transport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; return when the head of its answer is there.
 
+        Once, but for a GET: aiohttp repeats that when a kept connection turns out to be closed.
+
         Raises:
             httpx.ConnectError: Nothing was sent.
             httpx.ReadTimeout, httpx.ReadError: It may have been received.

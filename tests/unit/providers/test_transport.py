@@ -70,6 +70,16 @@ async def http(server: Server) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
+async def take_all_connections(
+    server: Server, http: httpx.AsyncClient
+) -> list[asyncio.Task[httpx.Response]]:
+    """Have as many requests under way as there may be connections."""
+    server.may_answer.clear()
+    asked = [asyncio.create_task(http.get("/")) for _ in range(transport.CONNECTIONS_MAX)]
+    await server.wait_for(len(asked))
+    return asked
+
+
 async def test_requests_one_after_another_use_one_connection(
     server: Server, http: httpx.AsyncClient
 ) -> None:
@@ -96,17 +106,14 @@ async def test_what_finds_every_connection_taken_waits_for_one(
 async def test_a_wait_for_a_connection_that_is_too_long_sent_nothing(
     server: Server, http: httpx.AsyncClient
 ) -> None:
-    server.may_answer.clear()
-    count = transport.CONNECTIONS_MAX
-    asked = [asyncio.create_task(http.get("/")) for _ in range(count)]
-    await server.wait_for(count)
+    asked = await take_all_connections(server, http)
 
     with pytest.raises(httpx.ConnectError):
         await http.get("/", timeout=httpx.Timeout(SECONDS, pool=0.01))
     server.may_answer.set()
     await asyncio.gather(*asked)
 
-    assert len(server.requests) == count
+    assert len(server.requests) == transport.CONNECTIONS_MAX
 
 
 async def test_a_request_goes_out_as_it_was_made_and_nothing_is_added(
@@ -220,10 +227,7 @@ async def test_what_is_packed_is_unpacked(server: Server, http: httpx.AsyncClien
 async def test_whoever_gives_up_leaves_room_for_others(
     server: Server, http: httpx.AsyncClient
 ) -> None:
-    server.may_answer.clear()
-    count = transport.CONNECTIONS_MAX
-    asked = [asyncio.create_task(http.get("/")) for _ in range(count)]
-    await server.wait_for(count)
+    asked = await take_all_connections(server, http)
     for each in asked:
         each.cancel()
     await asyncio.gather(*asked, return_exceptions=True)
