@@ -51,7 +51,9 @@ class Endpoint:
         self._security = security
         self._hooks = hooks
         self._kinds = hooks.problem_types
-        self._places = asyncio.Semaphore(hooks.in_progress_max)
+        is_read = operation.method == "GET"
+        places = hooks.reads_in_progress_max if is_read else hooks.in_progress_max
+        self._places = asyncio.Semaphore(places)
         self._in_line = 0
         self._waited = 0.0  # seconds, by the last who left the line
 

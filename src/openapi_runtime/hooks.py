@@ -44,6 +44,7 @@ class Hooks:
         max_body_bytes: Larger request bodies are refused.
         body_timeout_seconds: In which a whole request body must have arrived.
         in_progress_max: Requests of one operation that are with its handler at a time.
+        reads_in_progress_max: The same of a GET, which waits for nobody but the database.
         in_line_max: More that wait for that; others are turned away at once.
         patience_seconds: How long they wait before they are turned away; while others have waited
             for half of it, who comes is turned away at once.
@@ -60,5 +61,6 @@ class Hooks:
     max_body_bytes: int = 64 * 1024
     body_timeout_seconds: float = 10.0
     in_progress_max: int = 256
+    reads_in_progress_max: int = 64
     in_line_max: int = 1024
     patience_seconds: float = 2.0

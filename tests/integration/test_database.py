@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -14,11 +15,12 @@ from payment_service.domain.errors import (
     StorageUnavailable,
 )
 from payment_service.domain.idempotency import LEASE, IdempotentRequest, StoredResponse
-from payment_service.storage import idempotency, leases, migrate, outbox
+from payment_service.storage import database as module, idempotency, leases, migrate, outbox
 from payment_service.storage.database import Database, Repeat, Session
 from payment_service.storage.idempotency import Claim
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC)
+MANY = 20  # more than there are connections
 
 
 @pytest.fixture
@@ -98,6 +100,55 @@ async def test_missing_database_is_told_as_such() -> None:
             await database.check()
         with pytest.raises(StorageUnavailable):
             await database.transact("test", lambda session: take(session, "a"))
+
+
+async def test_who_waits_for_a_connection_is_served_in_turn(database_url: str) -> None:
+    served: list[int] = []
+
+    async def work(number: int, session: Session) -> None:
+        await session.execute(text("SELECT 1"))
+        served.append(number)
+
+    async with Database.open(database_url, pool_size=1) as database:
+
+        async def come_twice(number: int) -> None:
+            await database.transact("test", partial(work, number))
+            await database.transact("test", partial(work, 10 + number))
+
+        await asyncio.gather(*map(come_twice, range(5)))
+
+    assert served == [*range(5), *range(10, 15)]
+
+
+@pytest.mark.parametrize("door", ["write", "read"])
+async def test_who_waits_too_long_for_a_connection_is_told_so_and_keeps_nobody(
+    database_url: str, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "SQLITE_PATIENCE_SECONDS", 0.05)
+    is_held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(_session: Session) -> None:
+        is_held.set()
+        await go_on.wait()
+
+    async def look(session: Session) -> int:
+        return int(await session.scalar(text("SELECT 1")) or 0)
+
+    async with Database.open(database_url, pool_size=1) as database:
+        enter = partial(database.transact, "test") if door == "write" else database.read
+        holding = [asyncio.create_task(enter(hold)) for _ in range(MANY)]
+        await is_held.wait()
+
+        with pytest.raises(StorageUnavailable):
+            await enter(look)
+
+        go_on.set()
+        ended = await asyncio.gather(*holding, return_exceptions=True)
+        assert {str(error) for error in ended if error} == {
+            "No connection to the database could be had."
+        }
+        assert await enter(look) == 1
 
 
 async def test_times_keep_their_microseconds_and_their_zone(database: Database) -> None:

@@ -9,7 +9,7 @@ it must have no effect but through its session.
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any, TypeVar
 
@@ -25,7 +25,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from payment_service import failpoints
 from payment_service.domain.errors import ConcurrentUpdate, StorageUnavailable
 from payment_service.domain.facts import Fact
-from payment_service.storage import engines, statement_spans
+from payment_service.storage import engines
+from payment_service.storage.doors import Door
 from payment_service.storage.faults import is_transient
 from payment_service.storage.sealing import Keyring
 from payment_service.storage.types import use_keyring
@@ -33,6 +34,8 @@ from payment_service.storage.types import use_keyring
 Session = AsyncSession
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 2  # with others that wait for a connection
+SQLITE_PATIENCE_SECONDS = 30
 TRIES_MAX = 5
 RETRY_DELAY_SECONDS = 0.02
 FACTS = "facts"
@@ -74,10 +77,12 @@ class Database:
         self._pools = {"write": engine.pool, "read": reader.pool}
         self.connections_max = int(getattr(engine.pool, "size", int)())
         self._on_commit = on_commit
-        self._writers = statement_spans.sessions(engine)
-        self._readers = statement_spans.sessions(reader)
-        # SQLite has one writer at a time and an unfair busy handler: queue here instead.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        # SQLite has one writer at a time and an unfair busy handler: who waits does so here.
+        is_sqlite = engine.dialect.name == "sqlite"
+        patience = SQLITE_PATIENCE_SECONDS if is_sqlite else PATIENCE_SECONDS
+        width = max(1, self.connections_max)
+        self._writers = Door(engine, width=1 if is_sqlite else width, patience_seconds=patience)
+        self._readers = Door(reader, width=width, patience_seconds=patience)
         self._running: set[asyncio.Future[Any]] = set()
 
     @classmethod
@@ -150,7 +155,7 @@ class Database:
         return counted
 
     async def _write_once(self, name: str, work: Callable[[Session], Awaitable[T]]) -> T:
-        async with self._turn or nullcontext(), self._writers() as session:
+        async with self._writers() as session:
             result = await _undone_if_lost(work(session))
             with failpoints.effect(f"commit.{name}"):
                 await session.commit()

@@ -15,7 +15,7 @@ from payment_service.domain.errors import InvalidSettings
 
 CONNECT_TIMEOUT_SECONDS = 3
 READ_TIMEOUT_SECONDS = 10
-POOL_TIMEOUT_SECONDS = 2
+POOL_TIMEOUT_SECONDS = 2  # a second bound: who waits does so at a door
 LOCK_TIMEOUT_SECONDS = 3
 POOL_RECYCLE_SECONDS = 900
 SQLITE_BUSY_TIMEOUT_MS = 5000

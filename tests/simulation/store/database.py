@@ -19,7 +19,6 @@ class SimulatedDatabase(Database):
     def __init__(self, store: Store, surroundings: Surroundings | None = None) -> None:
         world = surroundings or Calm()
         self._store = store
-        self._turn = None
         self._on_commit = lambda _fact: None
         self._running: set[asyncio.Task[object]] = set()
         self._writers = lambda: SimulatedSession(store, world, may_write=True)

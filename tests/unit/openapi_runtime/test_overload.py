@@ -64,7 +64,7 @@ async def test_who_finds_no_place_waits_in_line_and_is_served_in_turn(
         return await answer(self, context, payment_id=payment_id)
 
     monkeypatch.setattr(Payments, "get_payment", wait)
-    app = make_app(stub, in_progress_max=MAX)
+    app = make_app(stub, reads_in_progress_max=MAX)
     served: list[int] = []
 
     async def ask(number: int) -> None:
@@ -86,7 +86,7 @@ async def test_who_finds_no_place_waits_in_line_and_is_served_in_turn(
 async def test_who_waits_too_long_is_told_when_to_come_back(
     stub: Stub, gate: asyncio.Event
 ) -> None:
-    app = make_app(stub, in_progress_max=MAX, in_line_max=1, patience_seconds=0.05)
+    app = make_app(stub, reads_in_progress_max=MAX, in_line_max=1, patience_seconds=0.05)
     served = [asyncio.create_task(call(app, *GET)) for _ in range(MAX)]
     await let_all_go_on()
 
@@ -104,7 +104,7 @@ async def test_who_waits_too_long_is_told_when_to_come_back(
 async def test_when_the_line_is_full_the_next_is_turned_away_before_anything_is_read(
     stub: Stub, gate: asyncio.Event
 ) -> None:
-    app = make_app(stub, in_progress_max=1, in_line_max=1)
+    app = make_app(stub, reads_in_progress_max=1, in_line_max=1)
     served = [asyncio.create_task(call(app, *GET)) for _ in range(2)]
     await let_all_go_on()
 
@@ -116,7 +116,7 @@ async def test_when_the_line_is_full_the_next_is_turned_away_before_anything_is_
 
 
 async def test_one_operation_takes_no_place_of_another(stub: Stub, gate: asyncio.Event) -> None:
-    app = make_app(stub, in_progress_max=1, in_line_max=0)
+    app = make_app(stub, in_progress_max=1, reads_in_progress_max=1, in_line_max=0)
     reading = asyncio.create_task(call(app, *GET))
     await let_all_go_on()
 
@@ -124,6 +124,28 @@ async def test_one_operation_takes_no_place_of_another(stub: Stub, gate: asyncio
     assert (await call(app, *CREATE)).status == 201
     assert (await call(app, "POST", "/v1/webhooks/payos", JSON, HOOK)).status == 200
     gate.set()
+    assert (await reading).status == 200
+
+
+async def test_reads_have_places_of_their_own_number(
+    stub: Stub, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Payments.create_payment
+
+    async def wait(self: Payments, context: Any, /, *, body: Any, idempotency_key: str) -> Any:
+        await gate.wait()
+        return await answer(self, context, body=body, idempotency_key=idempotency_key)
+
+    monkeypatch.setattr(Payments, "create_payment", wait)
+    app = make_app(stub, in_progress_max=MAX, reads_in_progress_max=1, in_line_max=0)
+    creating = [asyncio.create_task(call(app, *CREATE)) for _ in range(MAX)]
+    reading = asyncio.create_task(call(app, *GET))
+    await let_all_go_on()
+
+    assert (await call(app, *GET)).status == 503
+    assert (await call(app, *CREATE)).status == 503
+    gate.set()
+    assert [(await each).status for each in creating] == [201] * MAX
     assert (await reading).status == 200
 
 
@@ -150,7 +172,7 @@ async def test_who_sends_slowly_takes_no_place(stub: Stub) -> None:
 async def test_who_would_wait_in_vain_is_turned_away_before_anything_is_read(
     stub: Stub, gate: asyncio.Event
 ) -> None:
-    app = make_app(stub, in_progress_max=1, patience_seconds=0.2)
+    app = make_app(stub, reads_in_progress_max=1, patience_seconds=0.2)
     served = [asyncio.create_task(call(app, *GET))]
     await let_all_go_on()
     assert (await call(app, *GET)).status == 503  # the line is that slow now
