@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from payment_service.domain.errors import (
     ConcurrentUpdate,
@@ -16,7 +16,8 @@ from payment_service.domain.errors import (
 )
 from payment_service.domain.idempotency import LEASE, IdempotentRequest, StoredResponse
 from payment_service.storage import database as module, idempotency, leases, migrate, outbox
-from payment_service.storage.database import Database, Repeat, Session
+from payment_service.storage.database import PATIENCE_SECONDS, Database, Repeat, Session
+from payment_service.storage.doors import Door
 from payment_service.storage.idempotency import Claim
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC)
@@ -118,6 +119,39 @@ async def test_who_waits_for_a_connection_is_served_in_turn(database_url: str) -
         await asyncio.gather(*map(come_twice, range(5)))
 
     assert served == [*range(5), *range(10, 15)]
+
+
+async def test_who_comes_as_a_connection_is_given_back_does_not_pass_who_waits(
+    database_url: str,
+) -> None:
+    """At SQLAlchemy's pool they would: who waits there is woken up only a step later."""
+    served: list[str] = []
+    late: list[asyncio.Task[None]] = []
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def come(name: str) -> None:
+        async with door() as session:
+            await session.execute(text("SELECT 1"))
+            served.append(name)
+            entered.set()
+            await go_on.wait()
+
+    def come_late(*_: object) -> None:
+        if not late:
+            late.append(asyncio.create_task(come("late")))
+
+    async with Database.open(database_url, pool_size=1) as database:
+        door = Door(database.engine, width=1, patience_seconds=PATIENCE_SECONDS)
+        event.listen(database.engine.sync_engine.pool, "checkin", come_late)
+        first = asyncio.create_task(come("first"))
+        await entered.wait()
+        second = asyncio.create_task(come("second"))
+        await asyncio.sleep(0)  # it is in line
+        go_on.set()
+        await asyncio.gather(first, second)
+        await asyncio.gather(*late)
+
+    assert served == ["first", "second", "late"]
 
 
 @pytest.mark.parametrize("door", ["write", "read"])
