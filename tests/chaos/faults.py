@@ -20,7 +20,7 @@ from tests.chaos.proxy import Link
 from tests.support.simulator import PAYMENT
 
 LINK_GAP = 12  # answers to clients between two faults, on average; so for each link
-COMMAND_GAP = 3
+COMMAND_GAP = 2
 POISON_GAP = 20
 STOP_GAP = 5
 FREEZE_GAP = 25

@@ -13,7 +13,7 @@ from tests.chaos.shared import SLOTS, Tally
 from tests.chaos.zygote import Ended, Order, Signal, Zygote
 
 COUNTS = {"api": 2, "relay": 2, "consumer": 2, "scheduler": 2}
-PASSES_PER_DEATH = {"api": 80, "relay": 60, "consumer": 60, "scheduler": 80, "operator": 4}
+PASSES_PER_DEATH = {"api": 50, "relay": 15, "consumer": 15, "scheduler": 15, "operator": 2}
 """How many failpoints a role passes, on average, for each at which it dies."""
 PATIENCE_SECONDS = 30  # with a process that was told to stop
 BREATH_SECONDS = 0.3  # before a process that ended by itself is started again

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import confluent_kafka
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from payment_service.messaging.topics import TOPICS
 from payment_service.storage import invariants
@@ -86,19 +86,27 @@ async def read_stored(database: Database, now: datetime) -> Stored:
     return await database.read(read)
 
 
-async def unfinished(database: Database, now: datetime) -> dict[str, int]:
-    """Count what is still to be done, by kind."""
-    waiting = {
+async def unfinished(database: Database) -> dict[str, int]:
+    """Count what has not come to its end, by kind."""
+    return await _count(database, {
         "payments pending": select(func.count()).where(Payment.status == "pending"),
-        "payments due": select(func.count()).where(Payment.next_check_at <= now),
         "refunds pending": select(func.count()).where(Refund.status == "pending"),
+    })  # fmt: skip
+
+
+async def due(database: Database, now: datetime) -> dict[str, int]:
+    """Count what is to be done at once, by kind."""
+    return await _count(database, {
+        "payments due": select(func.count()).where(Payment.next_check_at <= now),
         "refunds due": select(func.count()).where(Refund.next_check_at <= now),
         "webhooks received": select(func.count()).where(WebhookEvent.status == "received"),
         "messages pending": select(func.count()).where(OutboxEvent.status == "pending"),
-    }
+    })  # fmt: skip
 
+
+async def _count(database: Database, queries: dict[str, Select[tuple[int]]]) -> dict[str, int]:
     async def count(session: Session) -> dict[str, int]:
-        counts = {name: await session.scalar(query) or 0 for name, query in waiting.items()}
+        counts = {name: await session.scalar(query) or 0 for name, query in queries.items()}
         return {name: number for name, number in counts.items() if number}
 
     return await database.read(count)

@@ -88,16 +88,17 @@ class Size:
             return float(environ.get(f"CHAOS_{name}", default))
 
         payments = int(number("PAYMENTS", 500))
+        kills_per_point = int(number("KILLS_PER_POINT", 3))
         return cls(
             payments=payments,
             seed=int(number("SEED", random.SystemRandom().randrange(1_000_000))),
-            kills_per_point=int(number("KILLS_PER_POINT", 3)),
+            kills_per_point=kills_per_point,
             kills_per_payment=number("KILLS_PER_PAYMENT", 0.25),
             mysql_kills=int(number("MYSQL_KILLS", max(2, payments // 250))),
             kafka_kills=int(number("KAFKA_KILLS", 1)),
             clients=int(number("CLIENTS", 24)),
             clock_speed=number("CLOCK_SPEED", 10),
-            seconds_max=number("SECONDS_MAX", 600 + payments),
+            seconds_max=number("SECONDS_MAX", 600 + payments + 60 * kills_per_point),
         )
 
     def random(self, what: str) -> random.Random:
