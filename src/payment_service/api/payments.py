@@ -33,6 +33,7 @@ from payment_service.providers.provider import PaymentProvider
 from payment_service.storage import audit, payments
 from payment_service.storage.database import Database, Session
 from payment_service.storage.models import Payment
+from payment_service.storage.shown import get_shown
 from payment_service.use_cases.cancel_payment import CancelPayment, cancel_payment
 from payment_service.use_cases.create_payment import CreatePayment, create_payment
 
@@ -97,7 +98,7 @@ class PaymentHandlers:
         tenant_id = principal_of(context).tenant_id
 
         async def read(session: Session) -> contract.Payment:
-            payment, attempt, exceptions = await payments.get_shown(session, tenant_id, payment_id)
+            payment, attempt, exceptions = await get_shown(session, tenant_id, payment_id)
             return views.payment_view(
                 payment, attempt, exceptions, public_url=self._public_url, now=self._clock()
             )

@@ -17,15 +17,16 @@ from payment_service.storage.models import (
     Receipt,
     Refund,
 )
+from payment_service.storage.shown import ShownException, ShownLink, ShownPayment
 
 SUFFIX_LENGTH = 4
 EXCEPTIONS_MAX = 100
 
 
 def payment_view(
-    payment: Payment,
-    attempt: PaymentAttempt,
-    exceptions: Sequence[MoneyException],
+    payment: Payment | ShownPayment,
+    attempt: PaymentAttempt | ShownLink,
+    exceptions: Sequence[MoneyException | ShownException],
     *,
     public_url: str,
     now: datetime,
@@ -70,7 +71,9 @@ def payment_view(
     )
 
 
-def is_payable(payment: Payment, attempt: PaymentAttempt, *, now: datetime) -> bool:
+def is_payable(
+    payment: Payment | ShownPayment, attempt: PaymentAttempt | ShownLink, *, now: datetime
+) -> bool:
     """Tell whether a payer may be shown the link: it is open, and there is time left.
 
     After the deadline a payment stays pending until its link is confirmed closed. Nobody should be
@@ -80,7 +83,7 @@ def is_payable(payment: Payment, attempt: PaymentAttempt, *, now: datetime) -> b
     return payment.status == PaymentStatus.PENDING and is_open and now < payment.expires_at
 
 
-def _amounts(payment: Payment) -> contract.PaymentAmounts:
+def _amounts(payment: Payment | ShownPayment) -> contract.PaymentAmounts:
     return contract.PaymentAmounts(
         requested=payment.amount,
         received=payment.amount_received,

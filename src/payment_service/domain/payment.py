@@ -53,6 +53,14 @@ CLOSED_UNPAID = frozenset({_S.FAILED, _S.EXPIRED})
 """Statuses that say it never will be: money that is there, or still comes, pays nothing."""
 
 
+def amount_unapplied(status: str, received: int, applied: int) -> int:
+    """Tell how much was received and does not pay what was asked; refunds of it are not counted.
+
+    Of a payment that ended unpaid that is all: what had been applied pays nothing any more.
+    """
+    return received if status in CLOSED_UNPAID else received - applied
+
+
 def advance(current: PaymentStatus, target: PaymentStatus) -> PaymentStatus:
     """Return `target` if the edge exists.
 

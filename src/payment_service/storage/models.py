@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from payment_service.domain import payment as payment_rules
-from payment_service.domain.payment import CLOSED_UNPAID, PaymentStatus
+from payment_service.domain.payment import PaymentStatus
 from payment_service.domain.refund import RefundStatus
 from payment_service.storage.exception_tables import MoneyException, Reallocation
 from payment_service.storage.schema import TABLE_OPTIONS, Base, Id
@@ -114,13 +114,10 @@ class Payment(Base):
 
     @property
     def amount_unapplied(self) -> int:
-        """Received, but it does not pay what was asked; refunds of it are not counted.
-
-        Of a payment that ended unpaid that is all: what had been applied pays nothing any more.
-        """
-        if self.status in CLOSED_UNPAID:
-            return self.amount_received
-        return self.amount_received - self.amount_applied
+        """Received, but it does not pay what was asked: see `domain.payment.amount_unapplied`."""
+        return payment_rules.amount_unapplied(
+            self.status, self.amount_received, self.amount_applied
+        )
 
     @property
     def amount_refundable(self) -> int:

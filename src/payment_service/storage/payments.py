@@ -9,7 +9,6 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import defer, load_only
 
 from payment_service.domain.errors import NotFound
 from payment_service.domain.payment import PaymentStatus
@@ -54,46 +53,6 @@ _OPEN_EXCEPTIONS = (
         MoneyException.resolved_at.is_(None),
     )
     .order_by(MoneyException.raised_at, MoneyException.id)
-)
-_LATEST_NUMBER = (
-    select(func.max(PaymentAttempt.number))
-    .where(PaymentAttempt.payment_id == Payment.id)
-    .correlate(Payment)
-    .scalar_subquery()
-)
-# What is shown of a payment, in one question and with no column too many: the driver takes as
-# long for a column as for a value.
-_SHOWN = (
-    select(Payment, PaymentAttempt, MoneyException)
-    .join(
-        PaymentAttempt,
-        (PaymentAttempt.payment_id == Payment.id) & (PaymentAttempt.number == _LATEST_NUMBER),
-    )
-    .outerjoin(
-        MoneyException,
-        (MoneyException.payment_id == Payment.id) & MoneyException.resolved_at.is_(None),
-    )
-    .where(Payment.id == bindparam("payment_id"), Payment.tenant_id == bindparam("tenant_id"))
-    .order_by(MoneyException.raised_at, MoneyException.id)
-    .options(
-        defer(Payment.closed_at, raiseload=True),
-        defer(Payment.checks, raiseload=True),
-        defer(Payment.next_check_at, raiseload=True),
-        defer(Payment.return_url, raiseload=True),
-        defer(Payment.cancel_url, raiseload=True),
-        defer(Payment.live_order_reference, raiseload=True),
-        load_only(
-            PaymentAttempt.order_code,
-            PaymentAttempt.state,
-            PaymentAttempt.checkout_url,
-            PaymentAttempt.qr_code,
-            PaymentAttempt.qr_token,
-            raiseload=True,
-        ),
-        load_only(
-            MoneyException.code, MoneyException.amount, MoneyException.raised_at, raiseload=True
-        ),
-    )
 )
 _LOCKED_WITH_LINKS = (
     select(Payment, PaymentAttempt)
@@ -141,18 +100,6 @@ async def get_payment(session: Session, tenant_id: str, payment_id: str) -> Paym
     if payment is None or payment.tenant_id != tenant_id:
         raise NotFound("There is no such payment.")
     return payment
-
-
-async def get_shown(
-    session: Session, tenant_id: str, payment_id: str
-) -> tuple[Payment, PaymentAttempt, list[MoneyException]]:
-    """Read what is shown of a payment: with its newest link and its open exceptions."""
-    asked = {"tenant_id": tenant_id, "payment_id": payment_id}
-    rows = (await session.execute(_SHOWN, asked)).all()
-    if not rows:
-        raise NotFound("There is no such payment.")
-    payment, attempt, _ = rows[0]
-    return payment, attempt, [exception for _, _, exception in rows if exception is not None]
 
 
 async def get_payment_of(session: Session, attempt: PaymentAttempt) -> Payment:
