@@ -5,6 +5,7 @@ BENCH_QUICK=1 is a smoke run. BENCH="webhook,create" chooses rows. See `size.py`
 
 import gc
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -67,6 +68,7 @@ def main() -> int:
         print(f"bench: no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
         return USAGE
     names.sort(key=list(ROWS).index)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # peers are ended, too
     os.sched_setaffinity(0, machine.NEIGHBOURS)
     gc.freeze()
     with tempfile.TemporaryDirectory(prefix="payments-bench-") as folder:
