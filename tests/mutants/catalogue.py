@@ -126,10 +126,9 @@ CREATION = (
     ),
     Mutant(
         name="a tenant reads another's payment",
-        path=f"{STORAGE}/payments.py",
-        old='.where(Payment.id == bindparam("payment_id"), '
-        'Payment.tenant_id == bindparam("tenant_id"))',
-        new='.where(Payment.id == bindparam("payment_id"))',
+        path=f"{STORAGE}/shown.py",
+        old=', _PAYMENTS.c.tenant_id == bindparam("tenant_id")\n',
+        new="\n",
         tests=PAYMENTS,
     ),
     Mutant(

@@ -118,9 +118,9 @@ EXCEPTIONS = (
     ),
     Mutant(
         name="what an expired payment had counts as its price",
-        path="src/payment_service/storage/models.py",
-        old="if self.status in CLOSED_UNPAID:",
-        new="if False:",
+        path="src/payment_service/domain/payment.py",
+        old="return received if status in CLOSED_UNPAID else received - applied",
+        new="return received - applied",
         tests=RESOLUTIONS,
     ),
     Mutant(
