@@ -1,7 +1,7 @@
 """Group commit: what comes together shares a transaction, and nobody pays for a neighbour."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -61,8 +61,10 @@ class Names:
 
 
 @pytest.fixture
-def names(database: Database) -> Names:
-    return Names(database)
+def names(database: Database) -> Iterator[Names]:
+    made = Names(database)
+    yield made
+    made.gate.set()  # what is still held up would hold the database up
 
 
 async def test_what_comes_while_one_is_committed_shares_the_next_transaction(names: Names) -> None:
@@ -153,6 +155,37 @@ async def test_a_group_has_a_bound(names: Names, monkeypatch: pytest.MonkeyPatch
     await asyncio.gather(*tasks)
 
     assert names.groups == [["first"], ["a", "b"], ["c"]]
+
+
+async def test_of_more_than_is_full_a_half_goes_first(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "GROUP_FULL", 2)
+    monkeypatch.setattr(group_commit, "COMMITS_MAX", 1)
+    tasks = await names.hold_up(*"abcdefg")
+    names.gate.set()
+    await asyncio.gather(*tasks)
+
+    assert names.groups == [["first"], [*"abc"], [*"de"], [*"fg"]]
+
+
+async def test_full_groups_are_committed_beside_the_one_under_way(
+    names: Names, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database_url.startswith("sqlite"):
+        pytest.skip("it has one writer at a time")
+    monkeypatch.setattr(group_commit, "GROUP_FULL", 2)
+    monkeypatch.setattr(group_commit, "COMMITS_MAX", 3)
+    tasks = await names.hold_up(*"abcdefg")
+    async with asyncio.timeout(10):
+        while len(names.groups) < 3:
+            names.entered.clear()
+            await names.entered.wait()
+
+    assert names.groups == [["first"], [*"abc"], [*"de"]]  # and the others wait
+    names.gate.set()
+    assert await asyncio.gather(*tasks) == ["FIRST", *"ABCDEFG"]
+    assert names.groups[3:] == [[*"fg"]]
 
 
 async def test_all_of_a_group_learn_that_the_database_is_away(database: Database) -> None:

@@ -1,7 +1,9 @@
 """Group commit: units of work of one kind share transactions, and with them the price of a commit.
 
 What arrives while a transaction is under way shares the next one. Nothing waits for what has not
-arrived: what comes alone is committed at once. An outcome is told after its commit, never before.
+arrived: what comes alone is committed at once. A full group does not wait either: it is committed
+beside those under way, so that the database and we work at the same time and not in turns. An
+outcome is told after its commit, never before.
 """
 
 import asyncio
@@ -16,9 +18,11 @@ from payment_service.telemetry import tracing
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
+GROUP_FULL = 16  # items that are worth a transaction of their own
 GROUP_MAX = 64  # items in one transaction
+COMMITS_MAX = 4  # transactions under way
 WAITING_MAX = 1024  # items that wait; more are turned away
-TURNS = 8  # of the event loop, before a group is closed: who is at the door comes in
+TURNS = 8  # of the event loop, before a group is closed: who is at the door comes in, unless full
 RETRY_AFTER_SECONDS = 1
 
 Work = Callable[[Session, Sequence[Item]], Awaitable[Sequence[Outcome]]]
@@ -59,7 +63,7 @@ class GroupCommit(Generic[Item, Outcome]):
         self._name = name
         self._work = work
         self._waiting: deque[_Entry[Item, Outcome]] = deque()
-        self._is_committing = False
+        self._committing = 0  # tasks that commit, at most COMMITS_MAX
 
     async def submit(self, item: Item) -> Outcome:
         """Do an item; return when it is committed. It is done even if the caller goes away.
@@ -70,26 +74,36 @@ class GroupCommit(Generic[Item, Outcome]):
         """
         if len(self._waiting) >= WAITING_MAX:
             raise Overloaded(RETRY_AFTER_SECONDS)
-        entry = _Entry[Item, Outcome](item)
+        entry: _Entry[Item, Outcome] = _Entry(item)
         self._waiting.append(entry)
-        if not self._is_committing:
-            self._is_committing = True
+        is_full = len(self._waiting) >= GROUP_FULL
+        if not self._committing or (is_full and self._committing < COMMITS_MAX):
+            self._committing += 1
             self._database.start(self._commit_all())
         return await entry.outcome
 
     async def _commit_all(self) -> None:
+        """Commit groups until nothing waits."""
         try:
             while self._waiting:
                 for _ in range(TURNS):
+                    if len(self._waiting) >= GROUP_FULL:
+                        break
                     await asyncio.sleep(0)
-                size = min(len(self._waiting), GROUP_MAX)
-                await self._commit([self._waiting.popleft() for _ in range(size)])
+                if self._waiting:  # no other commit has taken it
+                    await self._commit(self._next_group())
         except BaseException as error:  # the process ends
             while self._waiting:
                 self._waiting.popleft().fail(error)
             raise
         finally:
-            self._is_committing = False
+            self._committing -= 1
+
+    def _next_group(self) -> Sequence[_Entry[Item, Outcome]]:
+        """Take what waits; of more than is full a half, so that the other is not held up by it."""
+        waiting = len(self._waiting)
+        size = min(waiting, GROUP_MAX, max(GROUP_FULL, waiting // 2))
+        return [self._waiting.popleft() for _ in range(size)]
 
     async def _commit(self, group: Sequence[_Entry[Item, Outcome]]) -> None:
         items = [entry.item for entry in group]
