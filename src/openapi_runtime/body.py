@@ -1,6 +1,5 @@
-"""Reads a request's body within bounds of size and time."""
+"""Reads a request's body within a bound of its size; its time is bounded by `http_guard`."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -41,27 +40,16 @@ async def read(
     content_length: str | None,
     *,
     max_bytes: int,
-    timeout_seconds: float,
     kinds: Mapping[str, ProblemType],
 ) -> bytes:
     """Read a whole body.
 
     Raises:
-        Problem: PAYLOAD_TOO_LARGE, before anything is read if the length is declared;
-            REQUEST_TIMEOUT, when the whole body has not arrived in time.
+        Problem: PAYLOAD_TOO_LARGE, before anything is read if the length is declared.
         ClientDisconnected: See there.
     """
     if content_length and _declares_more(content_length, max_bytes):
         raise _too_large(max_bytes, kinds)
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            return await _read(receive, max_bytes, kinds)
-    except TimeoutError as error:
-        headers = {"connection": "close"}
-        raise Problem(kinds["REQUEST_TIMEOUT"], headers=headers) from error
-
-
-async def _read(receive: Receive, max_bytes: int, kinds: Mapping[str, ProblemType]) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:

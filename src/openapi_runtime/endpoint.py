@@ -129,7 +129,6 @@ class Endpoint:
                 receive,
                 context.headers.get("content-length"),
                 max_bytes=self._hooks.max_body_bytes,
-                timeout_seconds=self._hooks.body_timeout_seconds,
                 kinds=self._kinds,
             )
         arguments = self._validated_arguments(context, request)
@@ -163,10 +162,9 @@ class Endpoint:
 
     def _refuse_if_line_is_long(self) -> None:
         """Turn a request away that would wait in vain, as the last in line nearly did."""
-        if not self._places.locked():
-            return
         is_slow = self._in_line > 0 and self._waited > _LONG * self._hooks.patience_seconds
-        if is_slow or self._in_line >= self._hooks.in_line_max:
+        is_long = is_slow or self._in_line >= self._hooks.in_line_max
+        if is_long and self._places.locked():
             raise self._overloaded()
 
     def _overloaded(self) -> Problem:

@@ -42,7 +42,6 @@ class Hooks:
         on_violation: Called when a response of ours broke the contract and was withheld.
         on_response: Called after every response with its status and the seconds it took.
         max_body_bytes: Larger request bodies are refused.
-        body_timeout_seconds: In which a whole request body must have arrived.
         in_progress_max: Requests of one operation that are with its handler at a time.
         reads_in_progress_max: The same of a GET, which waits for nobody but the database.
         in_line_max: More that wait for that; others are turned away at once.
@@ -59,7 +58,6 @@ class Hooks:
     on_violation: Callable[[Context], None] = _unheard_violation
     on_response: Callable[[Context, int, float], None] = _unheard_response
     max_body_bytes: int = 64 * 1024
-    body_timeout_seconds: float = 10.0
     in_progress_max: int = 256
     reads_in_progress_max: int = 64
     in_line_max: int = 1024

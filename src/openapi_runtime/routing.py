@@ -4,13 +4,14 @@ A handler that lacks an operation is a type error; it is also refused here, at t
 with handlers for operations that the contract does not have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from openapi_runtime.endpoint import Endpoint, render_problem, request_id_of
 from openapi_runtime.handlers import compare
@@ -67,7 +68,7 @@ def build_routes(
     return [Route(path, _Methods(table), name=path) for path, table in ordered]
 
 
-def exception_handlers(hooks: Hooks) -> dict[Any, Any]:
+def _exception_handlers(hooks: Hooks) -> dict[Any, Any]:
     """Render what happens outside the contract's operations, 404 and 405, as problems."""
     codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
@@ -84,17 +85,43 @@ def exception_handlers(hooks: Hooks) -> dict[Any, Any]:
     return {HTTPException: handle}
 
 
+class Application(Starlette):
+    """Starlette, but for operations whose path has no parameters: those are found in a table.
+
+    An endpoint answers its own errors, so it needs none of what is passed by: the search for its
+    route, and the middleware that turns exceptions into answers.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute], hooks: Hooks) -> None:
+        super().__init__(routes=routes, exception_handlers=_exception_handlers(hooks))
+        self.router.redirect_slashes = False  # a redirect would leave the contract
+        self._plain = {
+            (method, route.path): endpoint
+            for route in routes
+            if isinstance(route, Route) and isinstance(route.endpoint, _Methods)
+            for method, endpoint in route.endpoint.table.items()
+            if "{" not in route.path
+        }
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        endpoint = self._plain.get((scope.get("method"), scope.get("path")))
+        if endpoint is None:
+            await super().__call__(scope, receive, send)
+        else:
+            await endpoint(scope, receive, send)
+
+
 class _Methods:
     """The ASGI application of one path."""
 
     def __init__(self, table: dict[str, Endpoint]) -> None:
-        self._table = table
+        self.table = table
         self._allow = ", ".join(sorted(table))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"].endswith("\n"):  # the router's "$" lets one line feed through
             raise HTTPException(404)
-        endpoint = self._table.get(scope["method"])
+        endpoint = self.table.get(scope["method"])
         if endpoint is None:
             raise HTTPException(405, headers={"Allow": self._allow})
         await endpoint(scope, receive, send)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
 
 from generated.api import models, routes
 from generated.api.problems import PROBLEM_TYPES
 from openapi_runtime.hooks import Hooks
 from openapi_runtime.operations import Context
 from openapi_runtime.problems import Problem
-from openapi_runtime.routing import exception_handlers
+from openapi_runtime.routing import Application
 from openapi_runtime.validation import Contract, Mode
 
 ROOT = Path(__file__).parents[2]
@@ -245,7 +244,7 @@ def load_contract(mode: Mode) -> Contract:
 def make_app(
     stub: Stub | None = None, *, mode: Mode = "compiled", contract: Contract | None = None,
     **hooks: Any,
-) -> Starlette:  # fmt: skip
+) -> Application:  # fmt: skip
     """Build the application of the real contract on stub handlers."""
     stub = stub or Stub()
     made = make_hooks(**hooks)
@@ -259,9 +258,7 @@ def make_app(
         system=System(stub),
         hooks=made,
     )
-    app = Starlette(routes=table, exception_handlers=exception_handlers(made))
-    app.router.redirect_slashes = False
-    return app
+    return Application(table, made)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from generated.api import routes
@@ -17,7 +16,7 @@ from openapi_runtime.endpoint import Hooks
 from openapi_runtime.http_guard import Refusals, guarded
 from openapi_runtime.operations import Context
 from openapi_runtime.problems import Problem, ProblemType
-from openapi_runtime.routing import exception_handlers
+from openapi_runtime.routing import Application
 from payment_service import failpoints
 from payment_service.api.answers import problem_base
 from payment_service.api.auth import Security, TokenVerifier
@@ -76,7 +75,7 @@ def create_app(
     version: str,
     contract_mode: Mode,
     on_write: Callable[[], None],
-) -> Starlette:
+) -> Application:
     """Build the application; `on_write` is called after every request that may have written.
 
     Raises:
@@ -103,9 +102,7 @@ def create_app(
         system=SystemHandlers(version),
         hooks=hooks,
     )
-    app = Starlette(routes=[*table, *docs_routes()], exception_handlers=exception_handlers(hooks))
-    app.router.redirect_slashes = False  # a redirect would leave the contract
-    return app
+    return Application([*table, *docs_routes()], hooks)
 
 
 @cache

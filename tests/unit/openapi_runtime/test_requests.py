@@ -1,6 +1,5 @@
 """What becomes of requests: the order of the checks, the code of each refusal, and no echo."""
 
-import asyncio
 import logging
 
 import msgspec
@@ -342,24 +341,6 @@ async def test_a_body_without_a_length_is_read_no_further_than_the_bound(compile
 
     assert sent[0]["status"] == 413
     assert received == 2
-
-
-async def test_a_body_that_never_ends_is_given_up(stub):
-    app = make_app(stub, body_timeout_seconds=0.01)
-    sent = []
-
-    async def receive():
-        await asyncio.Event().wait()
-
-    async def send(message):
-        sent.append(message)
-
-    async with asyncio.timeout(5):
-        await app(make_scope("POST", HOOKS, JSON), receive, send)
-
-    assert sent[0]["status"] == 408
-    assert (b"connection", b"close") in sent[0]["headers"]
-    assert stub.calls == []
 
 
 async def test_nobody_is_answered_who_has_left(compiled, stub):
