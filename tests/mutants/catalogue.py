@@ -180,7 +180,7 @@ MONEY = (
     Mutant(
         name="a change is not told",
         path=f"{LEDGER}/changes.py",
-        old="    session.add(_audit_entry(payment, change, now))\n",
+        old="    await audit.add(session, _audit_entry(payment, change, now))\n",
         new="",
         tests=PAYMENTS,
     ),

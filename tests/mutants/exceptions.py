@@ -155,7 +155,7 @@ EXCEPTIONS = (
     Mutant(
         name="a decision about nobody's money is not written down",
         path="src/payment_service/ledger/exceptions.py",
-        old="session.add(_audit_entry(exception, actor, reason, now))",
+        old="await audit.add(session, _audit_entry(exception, actor, reason, now))",
         new="pass",
         tests=ACCESS,
     ),

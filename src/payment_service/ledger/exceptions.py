@@ -11,7 +11,7 @@ from payment_service.domain.ids import new_id
 from payment_service.domain.money_exception import Outcome
 from payment_service.domain.receipt import ExceptionCode
 from payment_service.ledger.changes import Change, announce
-from payment_service.storage import exceptions, payments
+from payment_service.storage import audit, exceptions, payments
 from payment_service.storage.database import Session
 from payment_service.storage.models import (
     AuditEntry,
@@ -83,7 +83,7 @@ async def resolve(
     exception.resolution_refund_id = refund.id if refund else None
     exception.resolution_payment_id = reallocation.to_payment_id if reallocation else None
     if payment is None:
-        session.add(_audit_entry(exception, actor, reason, now))
+        await audit.add(session, _audit_entry(exception, actor, reason, now))
         return
     attempt = await payments.get_latest_attempt(session, payment.id)
     change = Change(

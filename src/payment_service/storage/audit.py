@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from payment_service.domain.audit import Actor
+from payment_service.storage import bulk
 from payment_service.storage.database import Session
 from payment_service.storage.models import AuditEntry
 
@@ -23,11 +24,17 @@ async def list_entries(
     return (await session.scalars(query)).all()
 
 
+async def add(session: Session, entry: AuditEntry) -> None:
+    """Write an entry down."""
+    await bulk.insert_new(session, entry)
+
+
 async def add_replay(
     session: Session, webhook_id: str, *, actor: Actor, reason: str | None, at: datetime
 ) -> None:
     """Note who has had a webhook applied again; it is no change of a payment yet."""
-    session.add(
+    await add(
+        session,
         AuditEntry(
             webhook_id=webhook_id,
             at=at,
@@ -37,7 +44,7 @@ async def add_replay(
             version=0,
             reason=reason,
             request_id=actor.request_id,
-        )
+        ),
     )
 
 

@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 
-from payment_service.storage.database import Session
+from payment_service.storage.database import Repeat, Session
+from payment_service.storage.faults import is_duplicate
+from payment_service.storage.schema import Base
 
 T = TypeVar("T")
 
@@ -17,13 +20,34 @@ SIZES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # rows in one statement; 63 
 
 
 async def insert_all(session: Session, model: type[Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows in their order."""
+    """Insert rows in their order.
+
+    Raises:
+        Repeat: A unique key is taken: whoever looks again will find the other row.
+    """
     start = 0
-    while start < len(rows):
-        size = next(size for size in SIZES if size <= len(rows) - start)
-        chunk = rows[start : start + size]
-        await session.execute(insert(model.__table__), chunk)
-        start += size
+    try:
+        while start < len(rows):
+            size = next(size for size in SIZES if size <= len(rows) - start)
+            chunk = rows[start : start + size]
+            await session.execute(insert(model.__table__), chunk)
+            start += size
+    except IntegrityError as error:
+        if is_duplicate(error):
+            raise Repeat from error
+        raise
+
+
+async def insert_new(session: Session, entity: Base) -> None:
+    """Insert an entity that the session need not know: nothing will change it before the commit.
+
+    What a session knows it looks through and sorts whenever it writes. That takes as long as the
+    statements.
+
+    Raises:
+        Repeat: A unique key is taken.
+    """
+    await insert_all(session, type(entity), [entity.as_row()])
 
 
 def padded(values: Sequence[T]) -> Sequence[T]:

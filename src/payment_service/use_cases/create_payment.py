@@ -135,8 +135,7 @@ async def create_payment(
             return Answer(response, replayed=False)
         payment = _new_payment(command, provider.name, claim.resource_id, now)
         attempt = new_attempt(payment, number=1, now=now)
-        await payments.add(session, payment)
-        await payments.add(session, attempt)
+        await payments.reserve(session, payment, attempt)
         return _Reserved(claim, payment, attempt)
 
     reserved = await database.transact("create_payment.reserve", reserve)
