@@ -5,9 +5,10 @@ of rows: so rows go in a few sizes, and lists of values are filled up to a power
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import insert
+from sqlalchemy import Insert, insert
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.storage.database import Repeat, Session
@@ -19,7 +20,9 @@ T = TypeVar("T")
 SIZES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)  # rows in one statement; 63 take three
 
 
-async def insert_all(session: Session, model: type[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+async def insert_all(
+    session: Session, model: type[Base], rows: Sequence[Mapping[str, Any]]
+) -> None:
     """Insert rows in their order.
 
     Raises:
@@ -30,12 +33,18 @@ async def insert_all(session: Session, model: type[Any], rows: Sequence[Mapping[
         while start < len(rows):
             size = next(size for size in SIZES if size <= len(rows) - start)
             chunk = rows[start : start + size]
-            await session.execute(insert(model.__table__), chunk)
+            await session.execute(_insert_into(model), chunk)
             start += size
     except IntegrityError as error:
         if is_duplicate(error):
             raise Repeat from error
         raise
+
+
+@cache
+def _insert_into(model: type[Any]) -> Insert:
+    """Build the statement once: its key in SQLAlchemy's cache is worked out once, too."""
+    return insert(model.__table__)
 
 
 async def insert_new(session: Session, entity: Base) -> None:
