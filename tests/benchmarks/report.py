@@ -22,11 +22,12 @@ def _section_lines(section: Section) -> Iterator[str]:
     if section.sides:
         yield (
             f"  {'side':14}{section.unit:>10}{'min':>9}{'max':>9}"
-            f"{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}"
+            f"{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}{'busy %':>8}{'beside %':>9}"
         )
     for name, samples in section.sides.items():
         rates = [sample.rate for sample in samples]
         rest = "".join(_cell(samples, measure) for measure in ("p50_ms", "p99_ms", "cpu_us"))
+        rest += _share(samples, "busy", 8) + _share(samples, "beside", 9)
         yield f"  {name:14}{median(rates):10,.0f}{min(rates):9,.0f}{max(rates):9,.0f}{rest}"
     for finding in section.findings:
         yield f"  {_finding_text(finding)}"
@@ -38,6 +39,11 @@ def _cell(samples: Sequence[Sample], measure: Measure) -> str:
     values = [value for sample in samples if (value := getattr(sample, measure)) is not None]
     digits = 0 if measure == "cpu_us" else 2
     return f"{median(values):9.{digits}f}" if values else f"{'':9}"
+
+
+def _share(samples: Sequence[Sample], measure: Measure, width: int) -> str:
+    values = [value for sample in samples if (value := getattr(sample, measure)) is not None]
+    return f"{median(values) * 100:{width}.0f}" if values else ""
 
 
 def _finding_text(finding: Finding) -> str:

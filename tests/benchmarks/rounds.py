@@ -53,12 +53,15 @@ async def send_all(
     expected: int,
 ) -> Sample:
     """Send requests in a closed loop, and measure the processes that answer."""
-    before = sum(map(machine.cpu_seconds, pids))
+    before, beside = sum(map(machine.cpu_seconds, pids)), machine.busy_seconds(machine.NEIGHBOURS)
     load = await closed_loop(ports, requests, connections=connections, expected=expected)
     used = sum(map(machine.cpu_seconds, pids)) - before
+    beside = machine.busy_seconds(machine.NEIGHBOURS) - beside
     return Sample(
         rate=len(requests) / load.seconds,
         cpu_us=used / len(requests) * 1e6,
+        busy=used / load.seconds / len(machine.SERVER),
+        beside=beside / load.seconds / len(machine.NEIGHBOURS),
         p50_ms=percentile(load.times, 0.50) * 1e3,
         p99_ms=percentile(load.times, 0.99) * 1e3,
     )

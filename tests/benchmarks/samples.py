@@ -12,11 +12,13 @@ class Sample:
 
     rate: float  # of operations a second
     cpu_us: float | None = None  # of the measured process, for an operation
+    busy: float | None = None  # share of its processor that the measured process used
+    beside: float | None = None  # share of the others that load and servers used
     p50_ms: float | None = None
     p99_ms: float | None = None
 
 
-Measure = Literal["rate", "cpu_us", "p50_ms", "p99_ms"]
+Measure = Literal["rate", "cpu_us", "busy", "beside", "p50_ms", "p99_ms"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What a run says: numbers against targets, and what makes it fail."""
 
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -7,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from payment_service.providers.payos import webhooks
-from tests.benchmarks import chart, messages, report
+from tests.benchmarks import chart, machine, messages, report
 from tests.benchmarks.__main__ import Outcome, verdict
 from tests.benchmarks.rounds import take_turns
 from tests.benchmarks.samples import Finding, Sample, Section, percentile
@@ -22,6 +23,28 @@ def section(ours: list[float], bare: list[float]) -> Section:
         for side, rates in {"ours": ours, "bare": bare}.items()
     }
     return Section("row", "a row", sides=sides)
+
+
+def test_the_table_tells_which_processors_are_full():
+    row = Section("row", "a row", sides={
+        "ours": [Sample(rate=500, cpu_us=1_500, busy=0.75, beside=0.4)],
+        "bare": [Sample(rate=900)],
+    })  # fmt: skip
+    _, _, heads, ours, bare = report.section_text(row).splitlines()
+
+    assert heads.split()[-5:] == ["us", "busy", "%", "beside", "%"]
+    assert ours.split()[-3:] == ["1500", "75", "40"]
+    assert bare.split() == ["bare", "900", "900", "900"]
+
+
+def test_work_is_seen_on_the_processor_that_does_it():
+    before = machine.busy_seconds(machine.ALL)
+    until = time.process_time() + 0.2
+    while time.process_time() < until:
+        pass
+
+    assert machine.busy_seconds(machine.ALL) - before >= 0.15
+    assert machine.busy_seconds(frozenset()) == 0
 
 
 @pytest.mark.parametrize(
