@@ -34,7 +34,7 @@ class Limits:
     pipelined: int = 32  # requests that wait for an earlier answer
     connections: int = 4096
     head_seconds: float = 5.0  # from its first byte to its last
-    body_seconds: float = 10.0
+    body_seconds: float = 10.0  # from the end of the head
     unread_seconds: float = 20.0  # for a client that does not read its answers
     linger_seconds: float = 1.0
 

@@ -9,6 +9,13 @@ import msgspec
 
 from tests.benchmarks.samples import Finding, Measure, Sample, Section
 
+COLUMNS: tuple[tuple[str, Measure, int, int], ...] = (  # head, measure, scale, digits
+    ("p50 ms", "p50_ms", 1, 2),
+    ("p99 ms", "p99_ms", 1, 2),
+    ("CPU us", "cpu_us", 1, 0),
+    ("busy %", "busy", 100, 0),
+    ("beside %", "beside", 100, 0),
+)
 VERDICTS = {True: "reached", False: "BELOW", None: ""}
 
 
@@ -20,14 +27,11 @@ def section_text(section: Section) -> str:
 def _section_lines(section: Section) -> Iterator[str]:
     yield f"\n{section.name}: {section.title}"
     if section.sides:
-        yield (
-            f"  {'side':14}{section.unit:>10}{'min':>9}{'max':>9}"
-            f"{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}{'busy %':>8}{'beside %':>9}"
-        )
+        heads = "".join(f"{head:>9}" for head, *_ in COLUMNS)
+        yield f"  {'side':14}{section.unit:>10}{'min':>9}{'max':>9}{heads}"
     for name, samples in section.sides.items():
         rates = [sample.rate for sample in samples]
-        rest = "".join(_cell(samples, measure) for measure in ("p50_ms", "p99_ms", "cpu_us"))
-        rest += _share(samples, "busy", 8) + _share(samples, "beside", 9)
+        rest = "".join(_cell(samples, *column) for _, *column in COLUMNS).rstrip()
         yield f"  {name:14}{median(rates):10,.0f}{min(rates):9,.0f}{max(rates):9,.0f}{rest}"
     for finding in section.findings:
         yield f"  {_finding_text(finding)}"
@@ -35,15 +39,9 @@ def _section_lines(section: Section) -> Iterator[str]:
         yield f"  ({note})"
 
 
-def _cell(samples: Sequence[Sample], measure: Measure) -> str:
+def _cell(samples: Sequence[Sample], measure: Measure, scale: int, digits: int) -> str:
     values = [value for sample in samples if (value := getattr(sample, measure)) is not None]
-    digits = 0 if measure == "cpu_us" else 2
-    return f"{median(values):9.{digits}f}" if values else f"{'':9}"
-
-
-def _share(samples: Sequence[Sample], measure: Measure, width: int) -> str:
-    values = [value for sample in samples if (value := getattr(sample, measure)) is not None]
-    return f"{median(values) * 100:{width}.0f}" if values else ""
+    return f"{median(values) * scale:9.{digits}f}" if values else f"{'':9}"
 
 
 def _finding_text(finding: Finding) -> str:

@@ -60,7 +60,7 @@ async def send_all(
     return Sample(
         rate=len(requests) / load.seconds,
         cpu_us=used / len(requests) * 1e6,
-        busy=used / load.seconds / len(machine.SERVER),
+        busy=used / load.seconds,
         beside=beside / load.seconds / len(machine.NEIGHBOURS),
         p50_ms=percentile(load.times, 0.50) * 1e3,
         p99_ms=percentile(load.times, 0.99) * 1e3,

@@ -12,8 +12,8 @@ class Sample:
 
     rate: float  # of operations a second
     cpu_us: float | None = None  # of the measured process, for an operation
-    busy: float | None = None  # share of its processor that the measured process used
-    beside: float | None = None  # share of the others that load and servers used
+    busy: float | None = None  # processors that were used: 1 is one, all of the time
+    beside: float | None = None  # share of the others, where load and servers are, that was used
     p50_ms: float | None = None
     p99_ms: float | None = None
 

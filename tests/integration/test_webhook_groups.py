@@ -53,6 +53,20 @@ async def test_webhooks_that_come_together_are_each_stored_once(
     assert await count(service, "SELECT COUNT(*) FROM receipts") == 3
 
 
+async def test_twins_in_groups_beside_each_other_are_stored_once(
+    service: Harness, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "GROUP_FULL", 2)
+    webhooks = await paid(service, simulator, 3)
+
+    responses = await post_all(service, webhooks * 6)
+
+    assert {response.status_code for response in responses} == {200}
+    assert await count(service, "SELECT COUNT(*) FROM webhook_events") == 3
+    told = "SELECT COUNT(*) FROM outbox_events WHERE topic = 'payments.webhooks.v1'"
+    assert await count(service, told) == 3
+
+
 async def test_each_webhook_is_logged_by_the_request_that_brought_it(
     service: Harness, simulator: Simulator
 ) -> None:

@@ -50,8 +50,7 @@ def _insert_into(model: type[Any]) -> Insert:
 async def insert_new(session: Session, entity: Base) -> None:
     """Insert an entity that the session need not know: nothing will change it before the commit.
 
-    What a session knows it looks through and sorts whenever it writes. That takes as long as the
-    statements.
+    What a session knows it compares and sorts whenever it writes (docs/performance.md, objects).
 
     Raises:
         Repeat: A unique key is taken.

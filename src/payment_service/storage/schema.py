@@ -23,12 +23,6 @@ Id = ascii_key(32)
 class Base(DeclarativeBase):
     """What all tables share."""
 
-    def as_row(self) -> dict[str, Any]:
-        """Give what was set, by column, as a statement takes it that is not the session's."""
-        columns = inspect(type(self)).column_attrs
-        values = self.__dict__
-        return {each.columns[0].key: values[each.key] for each in columns if each.key in values}
-
     # No name for primary keys: MySQL ignores it with a warning that costs a round trip.
     metadata = MetaData(
         naming_convention={
@@ -38,3 +32,9 @@ class Base(DeclarativeBase):
             "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         }
     )
+
+    def as_row(self) -> dict[str, Any]:
+        """Give what was set, by column, as a statement takes it that is not the session's."""
+        columns = inspect(type(self)).column_attrs
+        values = self.__dict__
+        return {each.columns[0].key: values[each.key] for each in columns if each.key in values}
