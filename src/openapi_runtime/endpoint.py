@@ -29,8 +29,7 @@ __all__ = ["Endpoint", "Hooks", "render_problem", "request_id_of"]
 log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _QUERY_BYTES_MAX = 8 * 1024
-_RETRY_AFTER = "1"  # seconds, for a request that is turned away
-_LONG = 0.5  # of the patience
+_RETRY_AFTER = "1"  # seconds, for a request that has waited in vain
 Handler = Callable[..., Awaitable[Any]]
 
 
@@ -54,8 +53,6 @@ class Endpoint:
         is_read = operation.method == "GET"
         places = hooks.reads_in_progress_max if is_read else hooks.in_progress_max
         self._places = asyncio.Semaphore(places)
-        self._in_line = 0
-        self._waited = 0.0  # seconds, by the last who left the line
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -119,7 +116,6 @@ class Endpoint:
         return Problem(self._kinds["INTERNAL_ERROR"])
 
     async def _run(self, context: Context, request: Request, receive: Any) -> Any:
-        self._refuse_if_line_is_long()  # at once, before anything is read
         await self._authenticate(context)
         if self._operation.idempotent and context.headers.is_repeated("idempotency-key"):
             raise Problem(self._kinds["IDEMPOTENCY_KEY_INVALID"], "It was sent more than once.")
@@ -142,33 +138,19 @@ class Endpoint:
         """Wait in line for one of the places with the handler: who came first goes first.
 
         A crowd that is refused takes the time of those that are served, one that waits takes none
-        (docs/decisions/0020). Whose body is still coming is not in line yet: who sends slowly takes
-        nobody's place.
+        (docs/decisions/0020). A connection has one request in line at most, so the line is no
+        longer than there are connections. Whose body is still coming is not in it: who sends slowly
+        takes nobody's place.
         """
         if not self._places.locked():
             await self._places.acquire()  # at once
             return
-        self._refuse_if_line_is_long()
-        self._in_line += 1
-        began = time.perf_counter()
         try:
             async with asyncio.timeout(self._hooks.patience_seconds):
                 await self._places.acquire()
         except TimeoutError:
-            raise self._overloaded() from None
-        finally:
-            self._in_line -= 1
-            self._waited = time.perf_counter() - began
-
-    def _refuse_if_line_is_long(self) -> None:
-        """Turn a request away that would wait in vain, as the last in line nearly did."""
-        is_slow = self._in_line > 0 and self._waited > _LONG * self._hooks.patience_seconds
-        is_long = is_slow or self._in_line >= self._hooks.in_line_max
-        if is_long and self._places.locked():
-            raise self._overloaded()
-
-    def _overloaded(self) -> Problem:
-        return Problem(self._kinds["OVERLOADED"], headers={"retry-after": _RETRY_AFTER})
+            kind = self._kinds["OVERLOADED"]
+            raise Problem(kind, headers={"retry-after": _RETRY_AFTER}) from None
 
     async def _authenticate(self, context: Context) -> None:
         for scheme, scopes in self._operation.security:

@@ -44,9 +44,7 @@ class Hooks:
         max_body_bytes: Larger request bodies are refused.
         in_progress_max: Requests of one operation that are with its handler at a time.
         reads_in_progress_max: The same of a GET, which waits for nobody but the database.
-        in_line_max: More that wait for that; others are turned away at once.
-        patience_seconds: How long they wait before they are turned away; while others have waited
-            for half of it, who comes is turned away at once.
+        patience_seconds: How long others wait for that before they are turned away.
     """
 
     problem_types: Mapping[str, ProblemType]
@@ -60,5 +58,4 @@ class Hooks:
     max_body_bytes: int = 64 * 1024
     in_progress_max: int = 256
     reads_in_progress_max: int = 64
-    in_line_max: int = 1024
     patience_seconds: float = 2.0

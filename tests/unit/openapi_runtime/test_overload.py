@@ -1,4 +1,4 @@
-"""More requests than have a place with the handler: some wait in line, the rest are turned away."""
+"""More requests than have a place with the handler wait in line, and not for ever."""
 
 import asyncio
 from typing import Any
@@ -24,6 +24,7 @@ from tests.contract.stub_service import (
 GET = ("GET", f"/v1/payments/{PAYMENT_ID}", CREDENTIALS)
 CREATE = ("POST", "/v1/payments", WRITE, PAY)
 MAX = 3
+CROWD = 4096  # as many as there may be connections
 
 
 @pytest.fixture
@@ -86,37 +87,48 @@ async def test_who_finds_no_place_waits_in_line_and_is_served_in_turn(
 async def test_who_waits_too_long_is_told_when_to_come_back(
     stub: Stub, gate: asyncio.Event
 ) -> None:
-    app = make_app(stub, reads_in_progress_max=MAX, in_line_max=1, patience_seconds=0.05)
+    app = make_app(stub, reads_in_progress_max=MAX, patience_seconds=0.05)
     served = [asyncio.create_task(call(app, *GET)) for _ in range(MAX)]
     await let_all_go_on()
 
     refused = await call(app, *GET)
-    served.append(asyncio.create_task(call(app, *GET)))  # whoever gave up has left the line
-    await let_all_go_on()
-    gate.set()
 
     assert (refused.status, refused.json["code"]) == (503, "OVERLOADED")
     assert refused.headers["retry-after"] == "1"
-    assert [(await each).status for each in served] == [200] * (MAX + 1)
-    assert len(stub.calls) == MAX + 1
+    gate.set()
+    assert [(await each).status for each in served] == [200] * MAX
+    assert len(stub.calls) == MAX
 
 
-async def test_when_the_line_is_full_the_next_is_turned_away_before_anything_is_read(
+async def test_nobody_is_turned_away_for_the_length_of_the_line(
     stub: Stub, gate: asyncio.Event
 ) -> None:
-    app = make_app(stub, reads_in_progress_max=1, in_line_max=1)
-    served = [asyncio.create_task(call(app, *GET)) for _ in range(2)]
+    app = make_app(stub, reads_in_progress_max=1, patience_seconds=60)
+    served = [asyncio.create_task(call(app, *GET)) for _ in range(CROWD)]
     await let_all_go_on()
 
-    refused = await call(app, "GET", GET[1])  # without credentials, which nobody looks at
+    assert not any(each.done() for each in served)
+    gate.set()
+    assert [(await each).status for each in served] == [200] * CROWD
+
+
+async def test_nobody_is_turned_away_because_others_waited_in_vain(
+    stub: Stub, gate: asyncio.Event
+) -> None:
+    app = make_app(stub, reads_in_progress_max=1, patience_seconds=0.5)
+    served = [asyncio.create_task(call(app, *GET))]
+    await let_all_go_on()
+    assert (await call(app, *GET)).status == 503
+
+    served += [asyncio.create_task(call(app, *GET)) for _ in range(MAX)]
+    await let_all_go_on()
     gate.set()
 
-    assert (refused.status, refused.json["code"]) == (503, "OVERLOADED")
-    assert [(await each).status for each in served] == [200, 200]
+    assert [(await each).status for each in served] == [200] * (MAX + 1)
 
 
 async def test_one_operation_takes_no_place_of_another(stub: Stub, gate: asyncio.Event) -> None:
-    app = make_app(stub, in_progress_max=1, reads_in_progress_max=1, in_line_max=0)
+    app = make_app(stub, in_progress_max=1, reads_in_progress_max=1, patience_seconds=0)
     reading = asyncio.create_task(call(app, *GET))
     await let_all_go_on()
 
@@ -137,7 +149,7 @@ async def test_reads_have_places_of_their_own_number(
         return await answer(self, context, body=body, idempotency_key=idempotency_key)
 
     monkeypatch.setattr(Payments, "create_payment", wait)
-    app = make_app(stub, in_progress_max=MAX, reads_in_progress_max=1, in_line_max=0)
+    app = make_app(stub, in_progress_max=MAX, reads_in_progress_max=1, patience_seconds=0)
     creating = [asyncio.create_task(call(app, *CREATE)) for _ in range(MAX)]
     reading = asyncio.create_task(call(app, *GET))
     await let_all_go_on()
@@ -169,28 +181,8 @@ async def test_who_sends_slowly_takes_no_place(stub: Stub) -> None:
     await sending
 
 
-async def test_who_would_wait_in_vain_is_turned_away_before_anything_is_read(
-    stub: Stub, gate: asyncio.Event
-) -> None:
-    app = make_app(stub, reads_in_progress_max=1, patience_seconds=0.2)
-    served = [asyncio.create_task(call(app, *GET))]
-    await let_all_go_on()
-    assert (await call(app, *GET)).status == 503  # the line is that slow now
-
-    served.append(asyncio.create_task(call(app, *GET)))  # and empty: somebody may try
-    await let_all_go_on()
-    refused = await call(app, "GET", GET[1])  # without credentials, which nobody looks at
-    gate.set()
-
-    assert (refused.status, refused.json["code"]) == (503, "OVERLOADED")
-    assert [(await each).status for each in served] == [200, 200]
-
-
-@pytest.mark.parametrize(
-    "limits", [{"in_line_max": 0, "patience_seconds": 60}, {"patience_seconds": 0.01}]
-)
-async def test_bodies_that_come_all_at_once_do_not_pass_the_bounds(
-    stub: Stub, monkeypatch: pytest.MonkeyPatch, limits: dict[str, float]
+async def test_bodies_that_come_all_at_once_do_not_pass_the_bound(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, body, entered, statuses = asyncio.Event(), asyncio.Event(), 0, []
     answer = Webhooks.receive_payos_webhook
@@ -209,7 +201,7 @@ async def test_bodies_that_come_all_at_once_do_not_pass_the_bounds(
         statuses.extend([message["status"]] if "status" in message else [])
 
     monkeypatch.setattr(Webhooks, "receive_payos_webhook", wait)
-    app = make_app(stub, in_progress_max=MAX, **limits)
+    app = make_app(stub, in_progress_max=MAX, patience_seconds=0.01)
     scopes = [make_scope("POST", "/v1/webhooks/payos", JSON) for _ in range(2 * MAX)]
     sending = [asyncio.create_task(app(scope, receive, send)) for scope in scopes]
     await let_all_go_on()
