@@ -11,7 +11,7 @@ class Stats:
     """How the contract decided so far; plain numbers, for telemetry and tests.
 
     Attributes:
-        fast: Accepted by a plan.
+        fast: Accepted by a plan, or the same as what was.
         slow: Left to openapi-core, which refused or, in the other modes, accepted.
         crashed: openapi-core raised something that is no verdict; it counts as a refusal.
     """

@@ -6,7 +6,7 @@ int64 become bounds.
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 import jsonschema_rs
@@ -19,7 +19,6 @@ from openapi_schema_validator import OAS31_BASE_DIALECT_ID, OAS30ReadValidator, 
 _CONTRACT = "urn:contract:openapi"
 _RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 _DATE_TIME_SEPARATORS = ("T", "t")
-_AWARE = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class RustSchemaValidator(SchemaValidator):
@@ -96,10 +95,9 @@ def is_date_time(value: str) -> bool:
     if value[10:11] not in _DATE_TIME_SEPARATORS:
         return False
     try:
-        msgspec.convert(value, _AWARE)
+        return msgspec.convert(value, datetime).tzinfo is not None
     except msgspec.ValidationError:
         return False
-    return True
 
 
 def with_integer_bounds(node: Any) -> Any:

@@ -20,6 +20,7 @@ class SeededSecrets:
 
     def __init__(self, chance: Random) -> None:
         self.randbits = chance.getrandbits
+        self.token_bytes = chance.randbytes
         self._random = chance.random
 
     def choice(self, options: Sequence[str]) -> str:

@@ -3,10 +3,12 @@
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
-_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # 10 bits each
-_PAIR_SHIFTS = range(120, -1, -10)
+_ANY_CHARACTER = (_ALPHABET * 8).encode()  # for each byte one, all of them equally often
+_RANDOM_CHARACTERS = 16
+_TIME_SHIFTS = range(45, -1, -5)
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ORDER_CODE_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _ORDER_CODE_RANDOM_BITS = 12
@@ -16,10 +18,14 @@ ORDER_CODE_MAX = 2**53 - 1  # the largest integer that every JSON reader keeps e
 
 
 def new_id(prefix: str, at: datetime) -> str:
-    """Make `<prefix>_` and 26 characters: 48 bits of milliseconds, 80 random bits (as a ULID)."""
-    milliseconds = int(at.timestamp() * 1000)
-    number = (milliseconds << 80) | secrets.randbits(80)
-    return f"{prefix}_" + "".join([_PAIRS[(number >> shift) & 1023] for shift in _PAIR_SHIFTS])
+    """Make `<prefix>_` and 26 characters: 50 bits of milliseconds, 80 random bits (as a ULID)."""
+    by_chance = secrets.token_bytes(_RANDOM_CHARACTERS).translate(_ANY_CHARACTER).decode()
+    return f"{prefix}_{_text_of_time(int(at.timestamp() * 1000))}{by_chance}"
+
+
+@lru_cache(maxsize=16)  # several ids are made in a millisecond
+def _text_of_time(milliseconds: int) -> str:
+    return "".join([_ALPHABET[(milliseconds >> shift) & 31] for shift in _TIME_SHIFTS])
 
 
 def is_id(text: str) -> bool:

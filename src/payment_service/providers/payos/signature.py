@@ -73,10 +73,10 @@ def _sorted_names(members: Mapping[str, Any]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    if value is None or value in ("null", "undefined"):
-        return ""
     if isinstance(value, str):
-        return value
+        return "" if value in ("null", "undefined") else value
+    if value is None:
+        return ""
     if isinstance(value, list):
         return _json([_sorted_once(element) for element in value])
     return _scalar(value)

@@ -28,6 +28,7 @@ from payment_service.providers.provider import (
 
 VIETNAM = timezone(timedelta(hours=7))  # no daylight saving, and slim images have no tzdata
 _IDENTITY = ("paymentLinkId", "reference", "amount", "transactionDateTime", "orderCode")
+_NAMING = (str, int)
 _KEY_DIGITS_MAX = 16
 _BIN_DIGITS = 6
 _SUCCESS = "00"
@@ -173,9 +174,9 @@ def _is_ping(data: v1.PayosTransferV1 | v2.PayosTransferV2) -> bool:
 
 def _event_id(data: dict[str, Any]) -> str:
     """Name the event: by what identifies a transfer, or by everything when that is missing."""
-    if all(isinstance(data.get(name), str | int) for name in _IDENTITY):
+    if all([isinstance(data.get(name), _NAMING) for name in _IDENTITY]):
         told = data | {"transactionDateTime": _time_of(data)}
-        identity = "\n".join(str(told[name]) for name in _IDENTITY)
+        identity = "\n".join([str(told[name]) for name in _IDENTITY])
     else:
         identity = signature.canonical_data(data)
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
