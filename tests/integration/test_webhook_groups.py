@@ -57,21 +57,19 @@ async def test_twins_in_groups_beside_each_other_are_stored_once(
     service: Harness, simulator: Simulator, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "GROUP_FULL", 2)
-    found_ids, looks = webhooks.find_ids, 0
+    really_add, tries = webhooks.add, 0
     at_a_time = 1 if database_url.startswith("sqlite") else 2  # SQLite has one writer
-    both_have_looked = asyncio.Barrier(at_a_time)
+    both_are_there = asyncio.Barrier(at_a_time)
 
-    async def find_ids(*asked: Any) -> dict[str, str]:
-        nonlocal looks
-        looks += 1
-        is_first = looks <= at_a_time
-        found = await found_ids(*asked)
-        if is_first:
-            await both_have_looked.wait()
-        return found
+    async def add(*asked: Any) -> dict[str, str]:
+        nonlocal tries
+        tries += 1
+        if tries <= at_a_time:
+            await both_are_there.wait()
+        return await really_add(*asked)
 
     made = await paid(service, simulator, 3)
-    monkeypatch.setattr(webhooks, "find_ids", find_ids)
+    monkeypatch.setattr(webhooks, "add", add)
     async with asyncio.timeout(10):
         responses = await post_all(service, made * 6)
 

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
 
 from payment_service.domain.errors import NotFound
 from payment_service.storage import bulk
-from payment_service.storage.database import Session
+from payment_service.storage.database import Repeat, Session
 from payment_service.storage.models import WebhookEvent
 
 RECEIVED = "received"  # waits to be applied
@@ -82,36 +83,52 @@ class NewWebhook:
     reason: str | None = None
 
 
-async def find_ids(session: Session, provider: str, event_ids: Sequence[str]) -> dict[str, str]:
-    """Find webhooks that were stored before; return their ids by event."""
-    asked = {"provider": provider, "event_ids": bulk.padded(event_ids)}
-    return {row[0]: row[1] for row in await session.execute(_IDS, asked)}
+async def add(session: Session, *new: NewWebhook) -> dict[str, str]:
+    """Write down those of a provider whose events are not on record.
 
+    Without a look first: nearly all are new. A statement that meets a known event is undone, and
+    the transaction goes on.
 
-async def add(session: Session, *new: NewWebhook) -> None:
-    """Write webhooks down, in an order that is the same for all who do.
+    Returns:
+        The id under which each event is on record: another than the new one if it was there.
 
     Raises:
-        Repeat: One was stored meanwhile.
+        Repeat: One was stored between our look and our second try.
     """
-    rows = [
-        {
-            "id": each.id,
-            "provider": each.provider,
-            "event_id": each.event_id,
-            "schema_version": each.schema_version,
-            "payload": each.payload,
-            "status": each.status,
-            "reason": each.reason,
-            "attempts": 0,
-            "received_at": each.received_at,
-            "processed_at": None if each.status == RECEIVED else each.received_at,
-            "next_check_at": each.next_check_at,
-            "redact_at": each.received_at + PAYLOAD_KEPT,
-        }
-        for each in sorted(new, key=lambda each: each.event_id)
-    ]
-    await bulk.insert_all(session, WebhookEvent, rows)
+    rows = [_row(each) for each in sorted(new, key=lambda each: each.event_id)]
+    ids = {row["event_id"]: row["id"] for row in rows}
+    try:
+        await bulk.insert_all(session, WebhookEvent, rows)
+    except Repeat:
+        # What went before the statement that failed is found, too, under the ids that are ours.
+        known = await _find_ids(session, rows[0]["provider"], list(ids))
+        rest = [row for row in rows if row["event_id"] not in known]
+        await bulk.insert_all(session, WebhookEvent, rest)
+        return ids | known
+    return ids
+
+
+def _row(webhook: NewWebhook) -> dict[str, Any]:
+    return {
+        "id": webhook.id,
+        "provider": webhook.provider,
+        "event_id": webhook.event_id,
+        "schema_version": webhook.schema_version,
+        "payload": webhook.payload,
+        "status": webhook.status,
+        "reason": webhook.reason,
+        "attempts": 0,
+        "received_at": webhook.received_at,
+        "processed_at": None if webhook.status == RECEIVED else webhook.received_at,
+        "next_check_at": webhook.next_check_at,
+        "redact_at": webhook.received_at + PAYLOAD_KEPT,
+    }
+
+
+async def _find_ids(session: Session, provider: str, event_ids: Sequence[str]) -> dict[str, str]:
+    """Find webhooks that are on record; return their ids by event."""
+    asked = {"provider": provider, "event_ids": bulk.padded(event_ids)}
+    return {row[0]: row[1] for row in await session.execute(_IDS, asked)}
 
 
 async def get_webhook(session: Session, webhook_id: str) -> WebhookEvent:

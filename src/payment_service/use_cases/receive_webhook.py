@@ -105,31 +105,30 @@ async def _store(
 ) -> list[Stored]:
     """Store those that are new, also to each other, with their messages."""
     now = clock()
-    events_told = [delivery.verified.event_id for delivery in deliveries]
-    known = await webhooks.find_ids(session, provider, events_told)
-    stored: list[webhooks.NewWebhook] = []
+    new: dict[str, webhooks.NewWebhook] = {}
+    for delivery in deliveries:
+        if delivery.verified.event_id not in new:
+            new[delivery.verified.event_id] = _webhook(provider, delivery, now)
+    on_record = await webhooks.add(session, *new.values())
     messages: list[outbox.NewMessage] = []
     outcomes: list[Stored] = []
     for delivery in deliveries:
-        event_id = delivery.verified.event_id
-        reception = Reception.DUPLICATE if event_id in known else Reception.STORED
-        webhook_id = known.setdefault(event_id, new_id("whk", now))
-        if reception is Reception.STORED:
-            stored.append(_webhook(webhook_id, provider, delivery, now))
+        webhook_id = on_record[delivery.verified.event_id]
+        ours = new.pop(delivery.verified.event_id, None)
+        reception = Reception.DUPLICATE
+        if ours is not None and ours.id == webhook_id:
+            reception = Reception.STORED
             messages.append(_message(webhook_id, provider, delivery, now))
         outcomes.append(Stored(webhook_id, reception))
         fact = WebhookMoved(webhook_id=webhook_id, outcome=reception)
         tell(session, fact, delivery.context)
-    await webhooks.add(session, *stored)
     await outbox.add(session, *messages)
     return outcomes
 
 
-def _webhook(
-    webhook_id: str, provider: str, delivery: Delivery, now: datetime
-) -> webhooks.NewWebhook:
+def _webhook(provider: str, delivery: Delivery, now: datetime) -> webhooks.NewWebhook:
     return webhooks.NewWebhook(
-        id=webhook_id,
+        id=new_id("whk", now),
         provider=provider,
         event_id=delivery.verified.event_id,
         schema_version=delivery.verified.schema_version,
@@ -158,13 +157,10 @@ async def _keep_evidence(
 ) -> None:
     async def keep(session: Session) -> None:
         now = clock()
-        event_id = "rejected:" + hashlib.sha256(body).hexdigest()
-        if await webhooks.find_ids(session, provider.name, [event_id]):
-            return
         evidence = webhooks.NewWebhook(
             id=new_id("whk", now),
             provider=provider.name,
-            event_id=event_id,
+            event_id="rejected:" + hashlib.sha256(body).hexdigest(),
             schema_version="",
             payload=body,
             status=webhooks.REJECTED,

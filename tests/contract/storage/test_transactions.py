@@ -23,6 +23,7 @@ from payment_service.storage.models import (
     Payment,
     Receipt,
     Refund,
+    WebhookEvent,
 )
 from tests.contract.storage.rows import (
     NOW,
@@ -319,20 +320,40 @@ async def test_claim_is_completed_by_its_last_owner_only(database: Database) -> 
 
 async def test_webhook_is_stored_once_by_many_at_a_time(database: Database) -> None:
     async def store(session: Session, name: str) -> bool:
-        if await webhooks.find_ids(session, "fake", ["event"]):
-            return False
-        webhook = webhooks.NewWebhook(
-            id=name, provider="fake", event_id="event", schema_version="v1",
-            payload=b"{}", status=webhooks.RECEIVED, received_at=NOW, next_check_at=NOW,
-        )  # fmt: skip
-        await webhooks.add(session, webhook)
-        return True
+        return (await webhooks.add(session, _webhook(name, "event")))["event"] == name
 
     results = await together(
         database, *(lambda session, n=n: store(session, f"whk_{n}") for n in range(6))
     )
 
     assert sorted(results) == [False] * 5 + [True]
+
+
+def _webhook(name: str, event: str) -> webhooks.NewWebhook:
+    return webhooks.NewWebhook(
+        id=name, provider="fake", event_id=event, schema_version="v1",
+        payload=b"{}", status=webhooks.RECEIVED, received_at=NOW, next_check_at=NOW,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [(), (0,), (12,), (17,), (0, 13, 17, 18), tuple(range(19))])
+async def test_webhooks_are_stored_around_those_that_are_known(
+    database: Database, known: tuple[int, ...]
+) -> None:
+    events = [f"event-{number:02d}" for number in range(19)]  # more than one statement takes
+    there = [_webhook(f"old_{number}", events[number]) for number in known]
+    await database.transact("test", lambda session: webhooks.add(session, *there))
+
+    new = [_webhook(f"new_{number}", event) for number, event in enumerate(events)]
+    told = await database.transact("test", lambda session: webhooks.add(session, *new))
+
+    query = select(WebhookEvent.event_id, WebhookEvent.id)
+    rows = await database.read(lambda session: session.execute(query))
+    assert told == {event: name for event, name in rows}
+    assert told == {
+        event: f"old_{number}" if number in known else f"new_{number}"
+        for number, event in enumerate(events)
+    }
 
 
 async def test_transfer_is_one_receipt_by_all_that_names_it(database: Database) -> None:
