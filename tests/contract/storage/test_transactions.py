@@ -349,7 +349,7 @@ async def test_webhooks_are_stored_around_those_that_are_known(
 
     query = select(WebhookEvent.event_id, WebhookEvent.id)
     rows = await database.read(lambda session: session.execute(query))
-    assert told == {event: name for event, name in rows}
+    assert told == dict(rows.all())
     assert told == {
         event: f"old_{number}" if number in known else f"new_{number}"
         for number, event in enumerate(events)

@@ -174,7 +174,7 @@ def _is_ping(data: v1.PayosTransferV1 | v2.PayosTransferV2) -> bool:
 
 def _event_id(data: dict[str, Any]) -> str:
     """Name the event: by what identifies a transfer, or by everything when that is missing."""
-    if all([isinstance(data.get(name), _NAMING) for name in _IDENTITY]):
+    if all(isinstance(data.get(name), _NAMING) for name in _IDENTITY):
         told = data | {"transactionDateTime": _time_of(data)}
         identity = "\n".join([str(told[name]) for name in _IDENTITY])
     else:
