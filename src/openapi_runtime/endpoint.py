@@ -55,6 +55,7 @@ class Endpoint:
         is_read = operation.method == "GET"
         places = hooks.reads_in_progress_max if is_read else hooks.in_progress_max
         self._places = asyncio.Semaphore(places)
+        self._in_line = 0
         self._allowed: set[tuple[Any, ...]] = set()  # short answers, as acknowledgements are
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -141,19 +142,26 @@ class Endpoint:
         """Wait in line for one of the places with the handler: who came first goes first.
 
         A crowd that is refused takes the time of those that are served, one that waits takes none
-        (docs/decisions/0020). A connection has one request in line at most, so the line is no
-        longer than there are connections. Whose body is still coming is not in it: who sends slowly
-        takes nobody's place.
+        (docs/decisions/0020). The line may be as long as there are connections, and has its own
+        bound: who hangs up leaves a request behind in it. Whose body is still coming is not in it:
+        who sends slowly takes nobody's place.
         """
         if not self._places.locked():
             await self._places.acquire()  # at once
             return
+        if self._in_line >= self._hooks.in_line_max:
+            raise self._overloaded()
+        self._in_line += 1
         try:
             async with asyncio.timeout(self._hooks.patience_seconds):
                 await self._places.acquire()
         except TimeoutError:
-            kind = self._kinds["OVERLOADED"]
-            raise Problem(kind, headers={"retry-after": _RETRY_AFTER}) from None
+            raise self._overloaded() from None
+        finally:
+            self._in_line -= 1
+
+    def _overloaded(self) -> Problem:
+        return Problem(self._kinds["OVERLOADED"], headers={"retry-after": _RETRY_AFTER})
 
     async def _authenticate(self, context: Context) -> None:
         for scheme, scopes in self._operation.security:
@@ -193,7 +201,7 @@ class Endpoint:
         raise TypeError(f"{self._operation.id} returned {type(result).__name__}")
 
     def _faults_of(self, request: Request, response: StoredResponse) -> list[str]:
-        """List what the contract does not allow; the very bytes it once allowed it allows again."""
+        """List what the contract does not allow; an answer like one that it allowed is allowed."""
         unsendable = find_unsendable(response.headers)
         if unsendable is not None:
             return [f"{unsendable}: not sendable"]
@@ -204,7 +212,8 @@ class Endpoint:
         errors = self._contract.response_errors(request, Response(response))
         if errors:
             return refusals.describe(errors, self._contract.member_names)
-        if len(response.body) <= _SHORT_BYTES and len(self._allowed) < _ALLOWED_MAX:
+        is_short = len(response.body) <= _SHORT_BYTES and len(self._allowed) < _ALLOWED_MAX
+        if is_short and self._contract.mode == "compiled":  # the other modes are for comparison
             self._allowed.add(seen)
         return []
 

@@ -44,7 +44,9 @@ class Hooks:
         max_body_bytes: Larger request bodies are refused.
         in_progress_max: Requests of one operation that are with its handler at a time.
         reads_in_progress_max: The same of a GET, which waits for nobody but the database.
-        patience_seconds: How long others wait for that before they are turned away.
+        in_line_max: More that wait for that, as many as there may be connections; who comes when
+            the line is full is turned away at once.
+        patience_seconds: How long they wait before they are turned away.
     """
 
     problem_types: Mapping[str, ProblemType]
@@ -58,4 +60,5 @@ class Hooks:
     max_body_bytes: int = 64 * 1024
     in_progress_max: int = 256
     reads_in_progress_max: int = 64
+    in_line_max: int = 4096
     patience_seconds: float = 2.0

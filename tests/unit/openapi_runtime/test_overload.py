@@ -24,7 +24,7 @@ from tests.contract.stub_service import (
 GET = ("GET", f"/v1/payments/{PAYMENT_ID}", CREDENTIALS)
 CREATE = ("POST", "/v1/payments", WRITE, PAY)
 MAX = 3
-CROWD = 4096  # as many as there may be connections
+CROWD = 4096  # as many as there may be connections, and places in line
 
 
 @pytest.fixture
@@ -110,6 +110,23 @@ async def test_nobody_is_turned_away_for_the_length_of_the_line(
     assert not any(each.done() for each in served)
     gate.set()
     assert [(await each).status for each in served] == [200] * CROWD
+
+
+async def test_those_who_hung_up_do_not_make_the_line_endless(
+    stub: Stub, gate: asyncio.Event
+) -> None:
+    app = make_app(stub, reads_in_progress_max=1, in_line_max=MAX, patience_seconds=60)
+
+    for _ in range(2):  # whoever was served has left the line
+        gate.clear()
+        served = [asyncio.create_task(call(app, *GET)) for _ in range(1 + MAX)]
+        await let_all_go_on()
+        async with asyncio.timeout(5):
+            refused = await call(app, *GET)
+        gate.set()
+
+        assert (refused.status, refused.json["code"]) == (503, "OVERLOADED")
+        assert [(await each).status for each in served] == [200] * (1 + MAX)
 
 
 async def test_nobody_is_turned_away_because_others_waited_in_vain(

@@ -1,6 +1,7 @@
 """What becomes of responses: judged on their bytes, and withheld when they break the contract."""
 
 import logging
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -13,6 +14,8 @@ from openapi_runtime.validation import Contract
 from tests.contract.stub_service import (
     CONTRACT_FILE,
     CREDENTIALS,
+    HOOK,
+    JSON,
     PAY,
     PAYMENT_ID,
     QR_TOKEN,
@@ -240,3 +243,29 @@ async def test_a_crash_of_openapi_core_is_a_refusal_and_counted(stub):
 
     assert (answer.status, answer.json["code"]) == (422, "VALIDATION_FAILED")
     assert contract.stats.crashed == 1
+
+
+ACKNOWLEDGED = StoredResponse(200, {"content-type": "application/json"}, b'{"success":true}')
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ACKNOWLEDGED, status=299),
+        replace(ACKNOWLEDGED, headers={"content-type": "text/html"}),
+        replace(ACKNOWLEDGED, body=b'{"success":"so"}'),
+    ],
+    ids=["status", "headers", "body"],
+)
+async def test_an_answer_that_was_allowed_is_allowed_again_and_no_other(
+    stub: Stub, other: StoredResponse
+) -> None:
+    app = make_app(stub)
+    hook = ("POST", "/v1/webhooks/payos", JSON, HOOK)
+    statuses = []
+
+    for answer in (ACKNOWLEDGED, ACKNOWLEDGED, other, ACKNOWLEDGED):
+        stub.answers["receive_payos_webhook"] = answer
+        statuses.append((await call(app, *hook)).status)
+
+    assert statuses == [200, 200, 500, 200]
