@@ -41,7 +41,7 @@ async def post(service: Harness, webhook: dict[str, Any]) -> None:
 
 
 async def test_create(service: Harness) -> None:
-    assert await cost(service.create) == (9, 2)
+    assert await cost(service.create) == (8, 2)
 
 
 async def test_get(service: Harness) -> None:

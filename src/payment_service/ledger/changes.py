@@ -11,7 +11,7 @@ from payment_service.domain.audit import Actor
 from payment_service.domain.facts import PaymentChanged
 from payment_service.domain.ids import new_id
 from payment_service.messaging import events, topics
-from payment_service.storage import audit, outbox
+from payment_service.storage import audit, outbox, payments
 from payment_service.storage.database import Session, tell
 from payment_service.storage.models import (
     AuditEntry,
@@ -47,7 +47,7 @@ async def announce(
     payment.version += 1
     payment.updated_at = now
     event_id = new_id("evt", now)
-    await session.flush()  # the database's word on the constraints comes before the event
+    await payments.save(session, payment, attempt)  # its constraints come before the event
     await audit.add(session, _audit_entry(payment, change, now))
     await outbox.add(
         session,

@@ -6,8 +6,9 @@ every request asks is built once, at import: building costs as much as sending i
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, cast
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
@@ -29,6 +30,8 @@ ATTEMPT_OPEN = "open"
 ATTEMPT_CLOSING = "closing"  # its QR code was lost: it is closed at the provider, never shown
 ATTEMPT_CLOSED = "closed"
 
+_PAYMENT_TABLE = cast("Table", Payment.__table__)
+_ATTEMPT_TABLE = cast("Table", PaymentAttempt.__table__)
 _LIVE_BY_ORDER = select(Payment).where(
     Payment.tenant_id == bindparam("tenant_id"),
     Payment.live_order_reference == bindparam("order_reference"),
@@ -62,6 +65,18 @@ _LOCKED_WITH_LINKS = (
     .order_by(PaymentAttempt.number)
     .with_for_update()
     .execution_options(populate_existing=True)
+)
+_OPENED_PAYMENT = ("version", "updated_at", "next_check_at")
+_OPENED_ATTEMPT = ("state", "provider_reference", "checkout_url", "qr_code")
+_OPEN_PAYMENT = (
+    update(_PAYMENT_TABLE)
+    .where(_PAYMENT_TABLE.c.id == bindparam("row_id"), _PAYMENT_TABLE.c.version == 0)
+    .values({name: bindparam(name) for name in _OPENED_PAYMENT})
+)
+_OPEN_ATTEMPT = (
+    update(_ATTEMPT_TABLE)
+    .where(_ATTEMPT_TABLE.c.id == bindparam("row_id"))
+    .values({name: bindparam(name) for name in _OPENED_ATTEMPT})
 )
 _DUE = (
     select(Payment.id)
@@ -103,6 +118,24 @@ async def reserve(session: Session, payment: Payment, attempt: PaymentAttempt) -
     """
     await bulk.insert_new(session, payment)
     await bulk.insert_new(session, attempt)
+
+
+async def save(session: Session, payment: Payment, attempt: PaymentAttempt) -> None:
+    """Write down how a payment and its link have changed.
+
+    What the session has not read is what was reserved a moment ago. It is opened without being
+    read, if nobody has changed it since: every change is counted (`ledger.changes`).
+
+    Raises:
+        Repeat: Somebody has: whoever reads it will see how.
+    """
+    if payment in session:
+        await session.flush()
+        return
+    opened = await session.execute(_OPEN_PAYMENT, _row_of(payment, _OPENED_PAYMENT))
+    if opened.rowcount != 1:  # type: ignore[attr-defined]  # a CursorResult, which has it
+        raise Repeat
+    await session.execute(_OPEN_ATTEMPT, _row_of(attempt, _OPENED_ATTEMPT))
 
 
 async def get_payment(session: Session, tenant_id: str, payment_id: str) -> Payment:
@@ -301,3 +334,7 @@ async def make_due(session: Session, payment_id: str, *, now: datetime) -> None:
     """Have a payment looked at now."""
     payment = await lock_payment(session, payment_id)
     payment.next_check_at = now
+
+
+def _row_of(entity: Payment | PaymentAttempt, names: Sequence[str]) -> dict[str, Any]:
+    return {"row_id": entity.id, **{name: getattr(entity, name) for name in names}}

@@ -84,6 +84,7 @@ class _Reserved:
     claim: Claim
     payment: Payment
     attempt: PaymentAttempt
+    is_fresh: bool = False  # as this process has just written it: it need not be read
 
     @property
     def is_decided(self) -> bool:
@@ -126,17 +127,17 @@ async def create_payment(
             return Answer(claim, replayed=True)
         if not claim.is_new:
             return await _load(session, claim)
-        try:
-            if not first:
-                await _check_order_reference(session, command)
-        except PaymentServiceError as refusal:
-            response = render_error(refusal)
-            await idempotency.complete(session, claim, response, now=now)
-            return Answer(response, replayed=False)
+        if not first:
+            order = command.order_reference
+            live = await payments.find_live_by_order(session, claim.tenant_id, order)
+            if live is not None:
+                response = render_error(OrderReferenceInUse(live.id))
+                await idempotency.complete(session, claim, response, now=now)
+                return Answer(response, replayed=False)
         payment = _new_payment(command, provider.name, claim.resource_id, now)
         attempt = new_attempt(payment, number=1, now=now)
         await payments.reserve(session, payment, attempt)
-        return _Reserved(claim, payment, attempt)
+        return _Reserved(claim, payment, attempt, is_fresh=True)
 
     reserved = await database.transact("create_payment.reserve", reserve)
     if isinstance(reserved, Answer):
@@ -304,8 +305,12 @@ class _Creation:
         return await self._database.transact("create_payment.begin_closing", begin)
 
     async def _record(self, reserved: _Reserved, checkout: Checkout | None) -> Answer:
+        is_fresh = reserved.is_fresh
+
         async def record(session: Session) -> Answer:
-            held = await _load(session, reserved.claim)
+            nonlocal is_fresh
+            held = reserved if is_fresh else await _load(session, reserved.claim)
+            is_fresh = False  # where this run of the unit is undone, the next one reads
             await open_link(
                 session, held.payment, held.attempt, checkout, actor=self._actor, now=self._clock()
             )
@@ -365,16 +370,7 @@ async def _check_ready(
 
 
 async def _load(session: Session, claim: Claim) -> _Reserved:
-    payment, attempt = await payments.lock_with_link(session, claim.resource_id)
-    return _Reserved(claim, payment, attempt)
-
-
-async def _check_order_reference(session: Session, command: CreatePayment) -> None:
-    live = await payments.find_live_by_order(
-        session, command.request.tenant_id, command.order_reference
-    )
-    if live is not None:
-        raise OrderReferenceInUse(live.id)
+    return _Reserved(claim, *await payments.lock_with_link(session, claim.resource_id))
 
 
 def _new_payment(command: CreatePayment, provider: str, payment_id: str, now: datetime) -> Payment:
@@ -384,8 +380,13 @@ def _new_payment(command: CreatePayment, provider: str, payment_id: str, now: da
         id=payment_id,
         tenant_id=command.request.tenant_id,
         status=PaymentStatus.PENDING,
+        version=0,
         amount=command.money.amount,
         currency=command.money.currency,
+        amount_received=0,
+        amount_applied=0,
+        amount_refunded=0,
+        amount_reserved=0,
         order_reference=command.order_reference,
         description=command.description,
         return_url=command.return_url,
