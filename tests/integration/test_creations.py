@@ -207,41 +207,6 @@ async def test_answer_tells_what_is_open_about_money_that_was_faster(
     assert [each["code"] for each in retry.json()["exceptions"]] == ["underpaid"]
 
 
-@pytest.mark.parametrize(
-    ("paid", "status", "told"),
-    [
-        (45_000, "paid", ["payment.created", "payment.paid"]),
-        (20_000, "pending", ["payment.created", "payment.receipt"]),
-    ],
-    ids=["all", "a part"],
-)
-async def test_money_that_overtakes_the_answer_stays(
-    service: Harness,
-    simulator: Simulator,
-    monkeypatch: pytest.MonkeyPatch,
-    paid: int,
-    status: str,
-    told: list[str],
-) -> None:
-    """The link is there, the payer is quick, and the request still waits for payOS's answer."""
-    call = Held(service.service.provider.create_payment)
-    monkeypatch.setattr(service.service.provider, "create_payment", call)
-    creating = asyncio.create_task(service.request("POST", "/v1/payments", order(45_000)))
-    await call.answered.wait()
-    payment_id = await only_payment(service)
-    (code,) = await order_codes(service, payment_id)
-    simulator.pay(code, paid)
-    await service.deliver(simulator.webhook(code))
-    call.leave.set()
-
-    answer = (await creating).json()
-
-    assert (answer["status"], answer["amounts"]["received"]) == (status, paid)
-    assert bool(answer["qr_code"]) == (status == "pending")
-    assert await service.get(payment_id) == answer
-    assert (await events(service, payment_id), answer["version"]) == (told, len(told))
-
-
 async def test_link_of_another_amount_is_somebody_elses_and_never_touched(
     service: Harness, simulator: Simulator
 ) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from payment_service import failpoints
 from payment_service.api import payments as api_payments
-from payment_service.providers import exchange
 from payment_service.providers.circuit_breaker import (
     CALLS_MIN,
     JITTER,
@@ -18,6 +17,7 @@ from payment_service.providers.circuit_breaker import (
     OPEN_SECONDS_MAX,
     SUCCESSES_TO_CLOSE,
 )
+from payment_service.providers.exchange import Connections
 from payment_service.providers.guard import Guard
 from payment_service.providers.payos import adapter
 from payment_service.workers import scheduler
@@ -198,13 +198,13 @@ async def test_recovery_lets_out_one_probe_at_a_time_and_then_everybody(
     time.advance(OPEN_SECONDS_MAX)
     before, links = await rows(service), made(simulator)
     others_answered = asyncio.Event()
-    send = exchange._send
+    send = Connections._send
 
     async def send_late(*arguments: Any) -> object:
         await others_answered.wait()
         return await send(*arguments)
 
-    monkeypatch.setattr(exchange, "_send", send_late)
+    monkeypatch.setattr(Connections, "_send", send_late)
     answers: list[httpx.Response] = []
 
     async def create() -> httpx.Response:

@@ -17,7 +17,8 @@ from payment_service.domain.idempotency import LEASE
 from payment_service.domain.payment import TRANSITIONS, PaymentStatus
 from payment_service.storage.database import Session
 from tests.support.deployment import Deployment, deployment
-from tests.support.links import PAYABLE, events, links, rows
+from tests.support.held import Held
+from tests.support.links import PAYABLE, events, links, only_payment, order_codes, rows
 from tests.support.service import Harness, environment, order, running_service
 from tests.support.simulator import Simulator
 
@@ -52,6 +53,41 @@ async def test_of_two_hundred_refunds_that_fit_once_one_is_made(
     refunded = (await service.get(payment["payment_id"]))["amounts"]
     assert (refunded["refunded"], refunded["refund_pending"]) == (60, 0)
     assert len(await rows(service, "SELECT id FROM refunds")) == 1
+
+
+@pytest.mark.parametrize(
+    ("paid", "status", "told"),
+    [
+        (45_000, "paid", ["payment.created", "payment.paid"]),
+        (20_000, "pending", ["payment.created", "payment.receipt"]),
+    ],
+    ids=["all", "a part"],
+)
+async def test_money_that_overtakes_the_answer_stays(
+    service: Harness,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    paid: int,
+    status: str,
+    told: list[str],
+) -> None:
+    """The link is there, the payer is quick, and the request still waits for payOS's answer."""
+    call = Held(service.service.provider.create_payment)
+    monkeypatch.setattr(service.service.provider, "create_payment", call)
+    creating = asyncio.create_task(service.request("POST", "/v1/payments", order(45_000)))
+    await call.answered.wait()
+    payment_id = await only_payment(service)
+    (code,) = await order_codes(service, payment_id)
+    simulator.pay(code, paid)
+    await service.deliver(simulator.webhook(code))
+    call.leave.set()
+
+    answer = (await creating).json()
+
+    assert (answer["status"], answer["amounts"]["received"]) == (status, paid)
+    assert bool(answer["qr_code"]) == (status == "pending")
+    assert await service.get(payment_id) == answer
+    assert (await events(service, payment_id), answer["version"]) == (told, len(told))
 
 
 @pytest.mark.slow

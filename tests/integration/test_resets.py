@@ -56,7 +56,7 @@ def test_mysql_that_resets_new_connections_is_unavailable(resetting: int) -> Non
 
 def test_payos_that_resets_new_connections_is_an_outage(resetting: int) -> None:
     async def ask() -> None:
-        async with connect(f"http://127.0.0.1:{resetting}", seconds=5) as http:
+        async with connect("payOS", f"http://127.0.0.1:{resetting}") as http:
             for _ in range(TRIES):
                 client = PayOSClient(http, Credentials("c", "a", "k"), Guard(lambda _: None))
                 with pytest.raises(ProviderError):

@@ -87,7 +87,7 @@ CREATION = (
         path=f"{STORAGE}/payments.py",
         old=", _PAYMENT_TABLE.c.version == 0)",
         new=")",
-        tests=("tests/integration/test_creations.py", *_SQLITE),
+        tests=("tests/integration/test_races.py", "-k", "sqlite and overtakes"),
     ),
     Mutant(
         name="a retry takes a new order code",

@@ -20,7 +20,6 @@ import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach
@@ -66,6 +65,9 @@ def configure(
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
         OTLPSpanExporter,
     )
+    from opentelemetry.instrumentation.aiohttp_client import (  # noqa: PLC0415
+        AioHttpClientInstrumentor,
+    )
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
@@ -89,6 +91,7 @@ def configure(
     global TRACER, SHARE  # noqa: PLW0603  # a process has one, as OpenTelemetry has one provider
     TRACER = provider.get_tracer("payment_service")
     SHARE = own_share(environ)
+    AioHttpClientInstrumentor().instrument()  # sessions that are opened from now on
     attach(QUIET)  # what belongs to no block of ours, such as looking for work, is nobody's trace
     return True
 
@@ -103,15 +106,6 @@ def flush() -> None:
     provider = trace.get_tracer_provider()
     if hasattr(provider, "force_flush"):
         provider.force_flush(FLUSH_TIMEOUT_MS)
-
-
-def trace_http_client(client: Any) -> None:
-    """Make each call of an HTTPX client a span; nothing when off."""
-    if not is_on():
-        return
-    from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor  # noqa: PLC0415
-
-    HTTPXClientInstrumentor.instrument_client(client)
 
 
 def headers() -> dict[str, str]:

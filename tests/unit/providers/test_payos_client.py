@@ -65,7 +65,7 @@ def patient() -> Guard:
 async def calling(server: Server) -> AsyncIterator[PayOSClient]:
     listener = await asyncio.start_server(server.meet, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    async with listener, exchange.connect(f"http://127.0.0.1:{port}", seconds=5) as http:
+    async with listener, exchange.connect("payOS", f"http://127.0.0.1:{port}") as http:
         yield PayOSClient(http, Credentials("c", "a", "k"), patient())
     await asyncio.gather(*server.talks)
 
@@ -123,7 +123,7 @@ async def test_silence_is_an_unknown_outcome(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_nobody_there_means_not_sent() -> None:
-    async with exchange.connect("http://127.0.0.1:1", seconds=5) as http:
+    async with exchange.connect("payOS", "http://127.0.0.1:1") as http:
         client = PayOSClient(http, Credentials("c", "a", "k"), patient())
         with pytest.raises(RequestNotSent):
             await client.call(Operation.CREATE, "POST", "/x", body={})

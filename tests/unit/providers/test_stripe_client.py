@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl, urlsplit
 
-import httpx
 import pytest
 
 from payment_service.domain.ids import id_made_at, new_id, new_order_code, order_code_made_at
+from payment_service.providers.exchange import Request, Response
 from payment_service.providers.guard import Guard
 from payment_service.providers.provider import (
     AlreadyExists,
@@ -22,6 +22,7 @@ from payment_service.providers.provider import (
     ProviderFailing,
     ProviderMisconfigured,
     ProviderThrottled,
+    ProviderTimeout,
     RequestNotSent,
     RequestRejected,
     UnknownReference,
@@ -33,12 +34,30 @@ from payment_service.providers.stripe.search import NEAR, PAGES_MAX, SKEW, Finde
 from payment_service.providers.stripe.settings import StripeSettings
 
 NOW = datetime(2026, 11, 24, 3, 15, tzinfo=UTC)
-Answer = Callable[[httpx.Request], httpx.Response]
+REPLAYED = {"idempotent-replayed": "true"}
+Answer = Callable[[Request], Response]
+
+
+class Connections:
+    """Connections to whoever answers."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def exchange(self, request: Request, **_bounds: object) -> Response:
+        """Answer a request."""
+        return self._answer(request)
 
 
 def client(answer: Answer) -> StripeClient:
-    http = httpx.AsyncClient(base_url="https://stripe.test", transport=httpx.MockTransport(answer))
-    return StripeClient(http, "sk_test_x", Guard(lambda _: None, sleep=Time().sleep, now=Time.now))
+    guard = Guard(lambda _: None, sleep=Time().sleep, now=Time.now)
+    return StripeClient(Connections(answer), "sk_test_x", guard)
+
+
+def said(status: int, body: object = "", **headers: str) -> Response:
+    """Make an answer: text as it stands, all else as JSON."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return Response(status, headers, text.encode())
 
 
 class Time:
@@ -54,12 +73,12 @@ class Time:
         type(self).seconds += seconds
 
 
-def refusal(status: int, **error: Any) -> httpx.Response:
-    return httpx.Response(status, json={"error": error})
+def refusal(status: int, **error: Any) -> Response:
+    return said(status, {"error": error})
 
 
 @pytest.mark.parametrize(
-    ("said", "expected", "code"),
+    ("answer", "expected", "code"),
     [
         (refusal(400, type="invalid_request_error", code="amount_too_small"), RequestRejected,
          "amount_too_small"),
@@ -78,20 +97,20 @@ def refusal(status: int, **error: Any) -> httpx.Response:
         (refusal(429, type="invalid_request_error", code="rate_limit"), ProviderThrottled, ""),
         (refusal(400, type="a_type_to_come"), OutcomeUnknown, "a_type_to_come"),
         (refusal(424, type="invalid_request_error", code="x"), OutcomeUnknown, "x"),
-        (httpx.Response(400, json={"error": "text"}), OutcomeUnknown, "400"),
-        (httpx.Response(400, json={}), OutcomeUnknown, "400"),
-        (httpx.Response(302, json={}), OutcomeUnknown, "302"),
-        (httpx.Response(400, text="<html>"), OutcomeUnknown, ""),
-        (httpx.Response(200, text="<html>"), ProviderFailing, ""),
-        (httpx.Response(200, json=[]), OutcomeUnknown, ""),
-        (httpx.Response(500, json={"error": {"type": "api_error"}}), ProviderFailing, ""),
+        (said(400, {"error": "text"}), OutcomeUnknown, "400"),
+        (said(400, {}), OutcomeUnknown, "400"),
+        (said(302, {}), OutcomeUnknown, "302"),
+        (said(400, "<html>"), OutcomeUnknown, ""),
+        (said(200, "<html>"), ProviderFailing, ""),
+        (said(200, []), OutcomeUnknown, ""),
+        (said(500, {"error": {"type": "api_error"}}), ProviderFailing, ""),
     ],
 )  # fmt: skip
 async def test_every_answer_is_classified(
-    said: httpx.Response, expected: type[ProviderError], code: str
+    answer: Response, expected: type[ProviderError], code: str
 ) -> None:
     with pytest.raises(ProviderError) as caught:
-        await client(lambda _: said).post(Operation.CREATE, "/x", {}, idempotency_key="k")
+        await client(lambda _: answer).post(Operation.CREATE, "/x", {}, idempotency_key="k")
 
     assert type(caught.value) is expected
     assert caught.value.provider_code == code
@@ -100,12 +119,12 @@ async def test_every_answer_is_classified(
 async def test_write_is_sent_again_under_the_same_key_until_it_is_answered() -> None:
     keys: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Request) -> Response:
         keys.append(request.headers["idempotency-key"])
         if len(keys) == 1:
-            return httpx.Response(500)
+            return said(500)
         # The first try has acted, and its answer was lost: ours, though it is a replay.
-        return httpx.Response(200, json={"id": "x"}, headers={"idempotent-replayed": "true"})
+        return said(200, {"id": "x"}, **REPLAYED)
 
     found = await client(answer).post(Operation.CREATE, "/x", {}, idempotency_key="k")
 
@@ -114,11 +133,11 @@ async def test_write_is_sent_again_under_the_same_key_until_it_is_answered() -> 
 
 
 async def test_earlier_try_may_have_acted_though_the_last_was_not_sent() -> None:
-    tries: list[httpx.Request] = []
+    tries: list[Request] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Request) -> Response:
         tries.append(request)
-        raise httpx.ReadTimeout("x") if len(tries) == 1 else httpx.ConnectError("x")
+        raise ProviderTimeout("x") if len(tries) == 1 else RequestNotSent("x")
 
     with pytest.raises(OutcomeUnknown):
         await client(answer).post(Operation.CREATE, "/x", {}, idempotency_key="k")
@@ -127,15 +146,15 @@ async def test_earlier_try_may_have_acted_though_the_last_was_not_sent() -> None
 
 
 async def test_what_was_never_sent_has_not_acted() -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("x")
+    def answer(request: Request) -> Response:
+        raise RequestNotSent("x")
 
     with pytest.raises(RequestNotSent):
         await client(answer).post(Operation.CREATE, "/x", {}, idempotency_key="k")
 
 
 async def test_answer_to_an_earlier_call_is_told_apart() -> None:
-    replay = httpx.Response(200, json={"id": "x"}, headers={"idempotent-replayed": "true"})
+    replay = said(200, {"id": "x"}, **REPLAYED)
 
     found = await client(lambda _: replay).post(Operation.CREATE, "/x", {}, idempotency_key="k")
 
@@ -152,8 +171,8 @@ class Shelf:
         ]
         self.queries: list[dict[str, str]] = []
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        query = {name: values[0] for name, values in parse_qs(request.url.query.decode()).items()}
+    def __call__(self, request: Request) -> Response:
+        query = dict(parse_qsl(urlsplit(request.target).query))
         self.queries.append(query)
         begin, end = int(query["created[gte]"]), int(query["created[lte]"])
         kept = [t for t in self.things if begin <= t["created"] <= end][::-1]  # type: ignore[operator]
@@ -161,7 +180,7 @@ class Shelf:
         after = names.index(query["starting_after"]) + 1 if "starting_after" in query else 0
         page = kept[after : after + int(query["limit"])]
         body = {"data": page, "has_more": after + len(page) < len(kept)}
-        return httpx.Response(200, text=json.dumps(body))
+        return said(200, json.dumps(body))
 
 
 def finder(shelf: Shelf) -> Finder:
@@ -210,7 +229,7 @@ async def test_what_is_not_seen_to_be_absent_is_not_called_absent() -> None:
 @pytest.mark.parametrize("page", [{}, {"data": None}, {"data": [1]}, {"data": [{}]}])
 async def test_list_in_another_shape_proves_nothing(page: dict[str, Any]) -> None:
     kind = Kind(path="/v1/things", name_of=lambda t: t["name"], made_within=timedelta(hours=24))
-    looking = Finder(client(lambda _: httpx.Response(200, json=page)), kind)
+    looking = Finder(client(lambda _: said(200, page)), kind)
 
     with pytest.raises(OutcomeUnknown):
         await looking.find(Operation.GET, "n0", NOW)
@@ -267,14 +286,9 @@ def test_states_of_a_session_are_read(seen: Any, state: CheckoutState, paid: int
 )
 async def test_session_in_another_shape_tells_nothing(intent: object) -> None:
     body = session("complete", "paid") | {"payment_intent": intent}
-    http = httpx.AsyncClient(
-        base_url="https://stripe.test",
-        transport=httpx.MockTransport(
-            lambda request: httpx.Response(
-                200, json={"data": [body | {"id": "cs_1"}], "has_more": False}
-                if "created" in str(request.url) else body,
-            )
-        ),
+    http = Connections(
+        lambda request: said(200, {"data": [body | {"id": "cs_1"}], "has_more": False})
+        if "created" in request.target else said(200, body)
     )  # fmt: skip
     settings = StripeSettings("https://stripe.test", "sk_test_x", "whsec_x")
 

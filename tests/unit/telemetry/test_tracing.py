@@ -30,7 +30,6 @@ def test_without_a_collector_nothing_is_traced(monkeypatch: pytest.MonkeyPatch):
 
     assert tracing.configure("payment-service", {}) is False
     assert request_spans.trace_asgi(app) is app
-    tracing.trace_http_client(object())
     with tracing.span("work"):
         assert tracing.current_traceparent() is None
         assert tracing.current_ids() is None

@@ -4,11 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
-
 from payment_service.domain.money import Currency, Money
-from payment_service.providers.exchange import connect
-from payment_service.providers.guard import TRY_SECONDS, Guard
+from payment_service.providers.exchange import Connections, connect
+from payment_service.providers.guard import Guard
 from payment_service.providers.notices import Notify
 from payment_service.providers.payos import payouts, signature, webhooks
 from payment_service.providers.payos.client import PayOSClient
@@ -49,7 +47,7 @@ _STATES = {
 class PayOSProvider:
     """Payment links and, where a payout channel is configured, refunds by payout."""
 
-    def __init__(self, http: httpx.AsyncClient, guard: Guard, settings: PayOSSettings) -> None:
+    def __init__(self, http: Connections, guard: Guard, settings: PayOSSettings) -> None:
         self._guard = guard
         self._payment = PayOSClient(http, settings.payment, guard)
         self._payout = PayOSClient(http, settings.payout, guard) if settings.payout else None
@@ -197,7 +195,7 @@ async def open_provider(
         InvalidSettings: One message per fault.
     """
     settings = PayOSSettings.read(environment)
-    async with connect(settings.base_url, seconds=TRY_SECONDS) as http:
+    async with connect("payOS", settings.base_url) as http:
         yield PayOSProvider(http, Guard(notify), settings)
 
 

@@ -6,12 +6,12 @@ signature. What is not known to be a refusal is an unknown outcome, never a fail
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
-import httpx
 import msgspec
 
 from payment_service.providers import retry_after
-from payment_service.providers.exchange import exchange, read_object
+from payment_service.providers.exchange import Connections, Request, Response, read_object
 from payment_service.providers.guard import Guard
 from payment_service.providers.payos import signature
 from payment_service.providers.payos.settings import Credentials
@@ -64,7 +64,7 @@ class PayOSClient:
         guard: Lets the calls out; shared by the channels.
     """
 
-    def __init__(self, http: httpx.AsyncClient, credentials: Credentials, guard: Guard) -> None:
+    def __init__(self, http: Connections, credentials: Credentials, guard: Guard) -> None:
         self._http = http
         self._credentials = credentials
         self._guard = guard
@@ -99,10 +99,8 @@ class PayOSClient:
 
         async def send(seconds: float) -> Any:
             request = self._request(method, path, body, query, headers)
-            response, content = await exchange(
-                self._http, request, operation=operation, provider="payOS", seconds=seconds
-            )
-            return self._read(response, content, signed_by)
+            response = await self._http.exchange(request, operation=operation, seconds=seconds)
+            return self._read(response, signed_by)
 
         return await self._guard.call(operation, send, may_repeat=may_repeat)
 
@@ -113,12 +111,11 @@ class PayOSClient:
         body: dict[str, Any] | None,
         query: dict[str, str] | None,
         headers: Mapping[str, str] | None,
-    ) -> httpx.Request:
-        return self._http.build_request(
-            method,
-            path,
-            content=None if body is None else msgspec.json.encode(body),
-            params=query,
+    ) -> Request:
+        return Request(
+            method=method,
+            target=f"{path}?{urlencode(query)}" if query else path,
+            body=None if body is None else msgspec.json.encode(body),
             headers={
                 "x-client-id": self._credentials.client_id,
                 "x-api-key": self._credentials.api_key,
@@ -128,22 +125,22 @@ class PayOSClient:
             },
         )
 
-    def _read(self, response: httpx.Response, content: bytes, signed_by: str) -> Any:
-        if response.status_code in _UNAUTHORISED:
+    def _read(self, response: Response, signed_by: str) -> Any:
+        if response.status in _UNAUTHORISED:
             raise ProviderMisconfigured(
                 "payOS refuses our credentials or address",
-                provider_code=str(response.status_code),
+                provider_code=str(response.status),
             )
-        if response.status_code == _TOO_MANY_REQUESTS:
+        if response.status == _TOO_MANY_REQUESTS:
             raise ProviderThrottled(
                 "payOS asks for a pause", retry_after_seconds=retry_after.read(response.headers)
             )
-        if response.status_code >= _SERVER_ERROR:
+        if response.status >= _SERVER_ERROR:
             raise ProviderFailing(
-                f"payOS answered {response.status_code}",
+                f"payOS answered {response.status}",
                 retry_after_seconds=retry_after.read(response.headers),
             )
-        envelope = read_object(response, content, "payOS")
+        envelope = read_object(response, "payOS")
         code = envelope.get("code")
         if code != "00" or not response.is_success:
             raise _refusal(code, envelope.get("desc"))
@@ -152,7 +149,7 @@ class PayOSClient:
         return data
 
     def _check_signature(
-        self, response: httpx.Response, envelope: dict[str, Any], data: Any, signed_by: str
+        self, response: Response, envelope: dict[str, Any], data: Any, signed_by: str
     ) -> None:
         if not signed_by:
             return

@@ -8,12 +8,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-import httpx
-
 from payment_service.domain.clock import system_clock
 from payment_service.domain.ids import id_made_at, is_id, new_token, order_code_made_at
-from payment_service.providers.exchange import connect
-from payment_service.providers.guard import TRY_SECONDS, Guard
+from payment_service.providers.exchange import Connections, connect
+from payment_service.providers.guard import Guard
 from payment_service.providers.notices import Notify
 from payment_service.providers.provider import (
     AlreadyExists,
@@ -68,7 +66,7 @@ class StripeProvider:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: Connections,
         guard: Guard,
         settings: StripeSettings,
         clock: Callable[[], datetime] = system_clock,
@@ -266,7 +264,7 @@ async def open_provider(
         InvalidSettings: One message per fault.
     """
     settings = StripeSettings.read(environment)
-    async with connect(settings.base_url, seconds=TRY_SECONDS) as http:
+    async with connect("Stripe", settings.base_url) as http:
         yield StripeProvider(http, Guard(notify), settings)
 
 

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
-
 from payment_service.providers import retry_after
-from payment_service.providers.exchange import exchange, read_object
+from payment_service.providers.exchange import Connections, Request, Response, read_object
 from payment_service.providers.guard import Guard
 from payment_service.providers.provider import (
     AlreadyExists,
@@ -76,7 +74,7 @@ class StripeClient:
         guard: Lets the calls out.
     """
 
-    def __init__(self, http: httpx.AsyncClient, secret_key: str, guard: Guard) -> None:
+    def __init__(self, http: Connections, secret_key: str, guard: Guard) -> None:
         self._http = http
         self._secret_key = secret_key
         self._guard = guard
@@ -129,13 +127,13 @@ class StripeClient:
 
     def _request(
         self, method: str, path: str, form: Form, headers: Mapping[str, str] | None = None
-    ) -> httpx.Request:
+    ) -> Request:
         encoded = urlencode(form)
         is_get = method == "GET"
-        return self._http.build_request(
-            method,
-            f"{path}?{encoded}" if is_get and encoded else path,
-            content=None if is_get else encoded.encode(),
+        return Request(
+            method=method,
+            target=f"{path}?{encoded}" if is_get and encoded else path,
+            body=None if is_get else encoded.encode(),
             headers={
                 "authorization": f"Bearer {self._secret_key}",
                 "stripe-version": API_VERSION,
@@ -145,20 +143,18 @@ class StripeClient:
             },
         )
 
-    async def _send(self, operation: Operation, request: httpx.Request, seconds: float) -> Answer:
-        response, content = await exchange(
-            self._http, request, operation=operation, provider="Stripe", seconds=seconds
-        )
+    async def _send(self, operation: Operation, request: Request, seconds: float) -> Answer:
+        response = await self._http.exchange(request, operation=operation, seconds=seconds)
         _check_status(response)
-        data = read_object(response, content, "Stripe")
+        data = read_object(response, "Stripe")
         if not response.is_success:
-            raise _refusal(response.status_code, data.get("error"))
+            raise _refusal(response.status, data.get("error"))
         return Answer(data, is_replay=response.headers.get("idempotent-replayed") == "true")
 
 
-def _check_status(response: httpx.Response) -> None:
+def _check_status(response: Response) -> None:
     """Raise for what the status alone tells."""
-    status = response.status_code
+    status = response.status
     if status in _UNAUTHORISED:
         raise ProviderMisconfigured("Stripe refuses our key", provider_code=str(status))
     if status == _TOO_MANY_REQUESTS:
