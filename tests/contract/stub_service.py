@@ -1,6 +1,6 @@
 """The real contract on stub handlers, which answer what a test tells them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableSequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -94,7 +94,7 @@ class Stub:
     """What the handlers answer, and what they were called with."""
 
     answers: dict[str, Any] = field(default_factory=_results)
-    calls: list[tuple[str, Context, dict[str, Any]]] = field(default_factory=list)
+    calls: MutableSequence[tuple[str, Context, dict[str, Any]]] = field(default_factory=list)
 
     def answer(self, name: str, context: Context, **arguments: Any) -> Any:
         """Record a call and return, or raise, its answer."""

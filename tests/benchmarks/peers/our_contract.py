@@ -20,7 +20,7 @@ async def ready(_request: Request) -> Response:
 
 def main() -> None:
     """Serve until killed."""
-    app = make_app(Stub(calls=deque(maxlen=1)))  # type: ignore[arg-type]  # it need not remember
+    app = make_app(Stub(calls=deque(maxlen=1)))  # it need not remember
     app.router.routes.append(Route("/ready", ready))
     hooks = make_hooks()
     refusals = Refusals(
