@@ -114,6 +114,9 @@ class SimulatedSession:
     async def rollback(self) -> None:
         self._tx.roll_back()
 
+    def __contains__(self, instance: object) -> bool:
+        return any(instance is each for each in (*self._known.values(), *self._new))
+
     def add(self, instance: Any) -> None:
         self._new.append(instance)
 
