@@ -23,7 +23,7 @@ from payment_service.providers.provider import (
 )
 
 CONNECTIONS_MAX = 96  # to one provider; more requests wait for one
-CONNECTION_SECONDS = 5.0  # to have one: a free one, or one that is looked up and made
+ACQUIRE_SECONDS = 5.0  # to get one: a free one, or one that is looked up and made
 CONNECT_SECONDS = 2.0  # to make one
 KEPT_SECONDS = 30  # an idle connection
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -119,7 +119,12 @@ class Connections:
 
 @asynccontextmanager
 async def connect(provider: str, base_url: str) -> AsyncIterator[Connections]:
-    """Open connections to a provider."""
+    """Open connections to a provider.
+
+    Args:
+        provider: Its name, as people write it.
+        base_url: Where it is.
+    """
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=CONNECTIONS_MAX,
@@ -129,7 +134,7 @@ async def connect(provider: str, base_url: str) -> AsyncIterator[Connections]:
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(
             total=None,  # a call has its own
-            connect=CONNECTION_SECONDS,
+            connect=ACQUIRE_SECONDS,
             sock_connect=CONNECT_SECONDS,
         ),
     ) as session:
