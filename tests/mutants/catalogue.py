@@ -85,9 +85,16 @@ CREATION = (
     Mutant(
         name="the answer to a creation overwrites what has overtaken it",
         path=f"{STORAGE}/payments.py",
-        old=", _PAYMENT_TABLE.c.version == 0)",
-        new=")",
+        old=", _ATTEMPT_TABLE.c.state == ATTEMPT_OPENING",
+        new="",
         tests=("tests/integration/test_races.py", "-k", "sqlite and overtakes"),
+    ),
+    Mutant(
+        name="the answer to a creation opens a link that its successor closed",
+        path=f"{STORAGE}/payments.py",
+        old=", _ATTEMPT_TABLE.c.state == ATTEMPT_OPENING",
+        new="",
+        tests=("tests/integration/test_creations.py", "-k", "sqlite and successor"),
     ),
     Mutant(
         name="a retry takes a new order code",

@@ -25,7 +25,7 @@ from payment_service.domain.idempotency import (
     IdempotentRequest,
     StoredResponse,
 )
-from payment_service.storage import bulk
+from payment_service.storage import bulk, guarded
 from payment_service.storage.database import Session, tell
 from payment_service.storage.models import IdempotencyKey
 
@@ -227,8 +227,7 @@ def _lease(now: datetime) -> dict[str, Any]:
 
 
 async def _write(session: Session, held: Claim, **values: Any) -> None:
-    written = await session.execute(_changing(*values), {**_owner(held), **values})
-    if written.rowcount != 1:  # type: ignore[attr-defined]  # a CursorResult, which has it
+    if not await guarded.change_one(session, _changing(*values), {**_owner(held), **values}):
         raise IdempotencyInProgress(RETRY_AFTER_SECONDS)
 
 

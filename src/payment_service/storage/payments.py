@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from payment_service.domain.errors import NotFound
 from payment_service.domain.payment import PaymentStatus
-from payment_service.storage import bulk
+from payment_service.storage import bulk, guarded
 from payment_service.storage.database import Repeat, Session
 from payment_service.storage.faults import is_duplicate
 from payment_service.storage.models import (
@@ -70,12 +70,12 @@ _OPENED_PAYMENT = ("version", "updated_at", "next_check_at")
 _OPENED_ATTEMPT = ("state", "provider_reference", "checkout_url", "qr_code")
 _OPEN_PAYMENT = (
     update(_PAYMENT_TABLE)
-    .where(_PAYMENT_TABLE.c.id == bindparam("row_id"), _PAYMENT_TABLE.c.version == 0)
+    .where(_PAYMENT_TABLE.c.id == bindparam("row_id"))
     .values({name: bindparam(name) for name in _OPENED_PAYMENT})
 )
 _OPEN_ATTEMPT = (
     update(_ATTEMPT_TABLE)
-    .where(_ATTEMPT_TABLE.c.id == bindparam("row_id"))
+    .where(_ATTEMPT_TABLE.c.id == bindparam("row_id"), _ATTEMPT_TABLE.c.state == ATTEMPT_OPENING)
     .values({name: bindparam(name) for name in _OPENED_ATTEMPT})
 )
 _DUE = (
@@ -124,18 +124,18 @@ async def save(session: Session, payment: Payment, attempt: PaymentAttempt) -> N
     """Write down how a payment and its link have changed.
 
     What the session has not read is what was reserved a moment ago. It is opened without being
-    read, if nobody has changed it since: every change is counted (`ledger.changes`).
+    read, if nobody was faster: money, and whoever takes a creation over, move its link out of
+    the state that it was reserved in (`ledger.receipts`, `ledger.links`).
 
     Raises:
-        Repeat: Somebody has: whoever reads it will see how.
+        Repeat: Somebody was: whoever reads it will see how.
     """
     if payment in session:
         await session.flush()
         return
-    opened = await session.execute(_OPEN_PAYMENT, _row_of(payment, _OPENED_PAYMENT))
-    if opened.rowcount != 1:  # type: ignore[attr-defined]  # a CursorResult, which has it
+    await session.execute(_OPEN_PAYMENT, _row_of(payment, _OPENED_PAYMENT))
+    if not await guarded.change_one(session, _OPEN_ATTEMPT, _row_of(attempt, _OPENED_ATTEMPT)):
         raise Repeat
-    await session.execute(_OPEN_ATTEMPT, _row_of(attempt, _OPENED_ATTEMPT))
 
 
 async def get_payment(session: Session, tenant_id: str, payment_id: str) -> Payment:
@@ -186,7 +186,8 @@ async def move_out(session: Session, payment_id: str, *, amount: int, released: 
 
     `released` is how much of it had been applied. One guarded UPDATE, as for refunds.
     """
-    done = await session.execute(
+    return await guarded.change_one(
+        session,
         update(Payment)
         .where(
             Payment.id == payment_id,
@@ -197,9 +198,8 @@ async def move_out(session: Session, payment_id: str, *, amount: int, released: 
             amount_received=Payment.amount_received - amount,
             amount_applied=Payment.amount_applied - released,
         )
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False),
     )
-    return bool(done.rowcount == 1)  # type: ignore[attr-defined]  # a CursorResult, which has it
 
 
 async def find_live_by_order(

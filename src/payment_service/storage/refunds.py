@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from payment_service.domain.errors import NotFound
 from payment_service.domain.refund import EXCESS_REASONS, RefundStatus
+from payment_service.storage import guarded
 from payment_service.storage.database import Session
 from payment_service.storage.models import Payment, Refund
 
@@ -51,16 +52,16 @@ async def reserve(session: Session, payment_id: str, amount: int) -> bool:
 
     One guarded UPDATE: reading the sum first and writing later over-refunds under concurrency.
     """
-    done = await session.execute(
+    return await guarded.change_one(
+        session,
         update(Payment)
         .where(
             Payment.id == payment_id,
             Payment.amount_received - Payment.amount_refunded - Payment.amount_reserved >= amount,
         )
         .values(amount_reserved=Payment.amount_reserved + amount)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False),
     )
-    return bool(done.rowcount == 1)  # type: ignore[attr-defined]  # a CursorResult, which has it
 
 
 async def list_refunds(
