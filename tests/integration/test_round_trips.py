@@ -78,4 +78,4 @@ async def test_webhook_is_applied(service: Harness, simulator: Simulator) -> Non
     webhook_id = await service.service.database.read(lambda session: session.scalar(query))
 
     consumer = service.service.consumer()
-    assert await cost(lambda: consumer.apply(str(webhook_id))) == (12, 1)
+    assert await cost(lambda: consumer.apply(str(webhook_id))) == (10, 1)

@@ -268,7 +268,7 @@ BREAKAGES: dict[str, tuple[Breakage, int]] = {
     "published before the answer": (published_before_the_answer, 400),
     "the relay reads by cursor": (relay_reads_by_cursor, 400),
     "zombies are not fenced": (zombies_are_not_fenced, 4000),
-    "payments are not locked": (payments_are_not_locked, 400),
+    "payments are not locked": (payments_are_not_locked, 4000),
     "payouts have fresh keys": (payouts_have_fresh_keys, 400),
     "every refusal is the last word": (every_refusal_is_the_last_word, 4000),
     "expiry by our own clock": (expiry_by_our_own_clock, 400),

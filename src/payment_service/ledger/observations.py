@@ -58,7 +58,7 @@ async def record_observation(
     reason: str | None = None,
     now: datetime,
 ) -> None:
-    """Record the transfers that the provider lists, then its word on the link.
+    """Record the transfers that the provider lists, then its word on the payment's newest link.
 
     The money comes first: a link that is closed *and* paid is paid. Only a link that is confirmed
     closed ends an unpaid payment, and `when_closed` says how; our own clock never does.
@@ -66,7 +66,9 @@ async def record_observation(
     if attempt.provider_reference is None:
         attempt.provider_reference = seen.provider_reference
     for transfer in seen.transfers:
-        await record_transfer(session, payment, attempt, transfer, actor=actor, now=now)
+        await record_transfer(
+            session, payment, attempt, transfer, latest=attempt, actor=actor, now=now
+        )
     if payment.status != PaymentStatus.PENDING or not is_closed(seen):
         return
     verdict = PROVIDER_FAILED if seen.state is CheckoutState.FAILED else when_closed
@@ -76,13 +78,21 @@ async def record_observation(
 
 
 async def record_replaced(
-    session: Session, payment: Payment, seen: ProviderPayment, *, actor: Actor, now: datetime
+    session: Session,
+    payment: Payment,
+    latest: PaymentAttempt,
+    seen: ProviderPayment,
+    *,
+    actor: Actor,
+    now: datetime,
 ) -> None:
-    """Record the transfers to a link that another has replaced; its state decides nothing more."""
+    """Record the transfers to a link that `latest` has replaced; its state decides nothing more."""
     attempt = await payments.find_attempt_by_order_code(session, seen.order_code)
     assert attempt is not None, "a link is on record before the provider hears of it"
     for transfer in seen.transfers:
-        await record_transfer(session, payment, attempt, transfer, actor=actor, now=now)
+        await record_transfer(
+            session, payment, attempt, transfer, latest=latest, actor=actor, now=now
+        )
 
 
 async def close_unpaid(

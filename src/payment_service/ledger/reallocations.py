@@ -73,4 +73,4 @@ async def apply(
     moved = Credit(
         receipt=receipt, amount=amount, verdict=verdict, reallocation=reallocation, reason=reason
     )
-    await credit(session, target, attempt, moved, actor=actor, now=now)
+    await credit(session, target, attempt, moved, latest=attempt, actor=actor, now=now)

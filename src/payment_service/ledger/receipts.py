@@ -51,11 +51,13 @@ async def record_transfer(
     attempt: PaymentAttempt,
     transfer: Transfer,
     *,
+    latest: PaymentAttempt,
     actor: Actor,
     now: datetime,
 ) -> Receipt | None:
     """Record a transfer to a payment that the caller has locked; None when it is on record already.
 
+    It came over the link `attempt`; `latest` is the payment's newest, and most often the same.
     A report that contradicts what is on record (same link and bank reference, another amount or
     time) changes no amount: it is raised as an exception for a person to look at.
     """
@@ -85,7 +87,7 @@ async def record_transfer(
     await payments.add(session, receipt)
     tell(session, _received(receipt))
     credited = Credit(receipt=receipt, amount=receipt.amount, verdict=verdict)
-    await credit(session, payment, attempt, credited, actor=actor, now=now)
+    await credit(session, payment, attempt, credited, latest=latest, actor=actor, now=now)
     return receipt
 
 
@@ -165,6 +167,7 @@ async def credit(
     attempt: PaymentAttempt,
     credited: Credit,
     *,
+    latest: PaymentAttempt,
     actor: Actor,
     now: datetime,
 ) -> None:
@@ -176,7 +179,7 @@ async def credit(
     if verdict.settles:
         # What is read here does not depend on what is changed: so each row is written once, below.
         with session.no_autoflush:
-            await _settle(session, payment, attempt, credited, actor=actor, now=now)
+            await _settle(session, payment, attempt, credited, latest=latest, actor=actor, now=now)
     exception = await _raise(session, payment, credited, now=now)
     change = Change(
         event_type=_event_type(verdict),
@@ -198,18 +201,19 @@ async def _settle(
     attempt: PaymentAttempt,
     credited: Credit,
     *,
+    latest: PaymentAttempt,
     actor: Actor,
     now: datetime,
 ) -> None:
     payment.advance(PaymentStatus.PAID)
     payment.paid_at = payment.closed_at = now
-    latest = await payments.get_latest_attempt(session, payment.id)
     # Money from elsewhere leaves the link open: then it must be closed, the sooner the better.
     is_elsewhere = credited.reallocation is not None or attempt.id != latest.id
     payment.next_check_at = now if is_elsewhere else now + WATCH_INTERVALS[0]
     payment.checks = 0
     _close_attempts(attempt, latest, now=now)
-    await _end_underpaid(session, payment, actor=actor, now=now)
+    if payment.amount_applied > credited.verdict.amount_applied:  # a part of it came before
+        await _end_underpaid(session, payment, actor=actor, now=now)
 
 
 def _close_attempts(paid: PaymentAttempt, latest: PaymentAttempt, *, now: datetime) -> None:

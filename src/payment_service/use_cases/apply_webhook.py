@@ -88,7 +88,8 @@ async def _apply_transfer(
         await record_unmatched(session, webhook.provider, transfer, now=clock())
         _finish(session, webhook, webhooks.APPLIED, "unmatched", clock)
         return
-    payment, _ = await payments.lock_with_link(session, attempt.payment_id)  # refreshes `attempt`
+    # That refreshes `attempt`, too.
+    payment, latest = await payments.lock_with_link(session, attempt.payment_id)
     if attempt.provider_reference not in {None, transfer.provider_reference}:
         # Text that the payer influenced could move the order code without breaking the signature,
         # but not the link that we know.
@@ -98,7 +99,9 @@ async def _apply_transfer(
     if attempt.provider_reference is None:
         attempt.provider_reference = transfer.provider_reference
     actor = Actor(ActorKind.WEBHOOK, webhook.id)
-    await record_transfer(session, payment, attempt, transfer, actor=actor, now=clock())
+    await record_transfer(
+        session, payment, attempt, transfer, latest=latest, actor=actor, now=clock()
+    )
     webhook.payment_id = payment.id  # last, so that its row is written once
     _finish(session, webhook, webhooks.APPLIED, None, clock)
 

@@ -99,7 +99,7 @@ async def check_payment(
         if attempt.order_code != due.order_code:
             return  # another link was made meanwhile; its turn comes
         for link in earlier.links:
-            await record_replaced(session, payment, link, actor=actor, now=clock())
+            await record_replaced(session, payment, attempt, link, actor=actor, now=clock())
         if seen is not None:
             await record_observation(
                 session,
