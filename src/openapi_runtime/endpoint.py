@@ -4,7 +4,6 @@ Credentials come first, so that strangers can make us neither read nor parse. Th
 on the very bytes that will be sent; one that breaks the contract never leaves.
 """
 
-import asyncio
 import logging
 import re
 import time
@@ -21,6 +20,7 @@ from openapi_runtime.headers import Headers, find_unsendable
 from openapi_runtime.hooks import Hooks
 from openapi_runtime.json_body import MalformedJson
 from openapi_runtime.operations import Context, Operation, Result, StoredResponse, render
+from openapi_runtime.places import Places
 from openapi_runtime.problems import FieldError, Problem
 from openapi_runtime.validation import Contract
 
@@ -53,9 +53,11 @@ class Endpoint:
         self._hooks = hooks
         self._kinds = hooks.problem_types
         is_read = operation.method == "GET"
-        places = hooks.reads_in_progress_max if is_read else hooks.in_progress_max
-        self._places = asyncio.Semaphore(places)
-        self._in_line = 0
+        self._places = Places(
+            hooks.reads_in_progress_max if is_read else hooks.in_progress_max,
+            line_max=hooks.in_line_max,
+            patience_seconds=hooks.patience_seconds,
+        )
         self._allowed: set[tuple[Any, ...]] = set()  # short answers, as acknowledgements are
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -132,36 +134,13 @@ class Endpoint:
                 kinds=self._kinds,
             )
         arguments = self._validated_arguments(context, request)
-        await self._take_place()
+        # Last: whose body is still coming is not in line, so who sends slowly takes nobody's place.
+        if not await self._places.take():
+            raise Problem(self._kinds["OVERLOADED"], headers={"retry-after": _RETRY_AFTER})
         try:
             return await self._handler(context, **arguments)
         finally:
-            self._places.release()
-
-    async def _take_place(self) -> None:
-        """Wait in line for one of the places with the handler: who came first goes first.
-
-        A crowd that is refused takes the time of those that are served, one that waits takes none
-        (docs/decisions/0020). The line may be as long as there are connections, and has its own
-        bound: who hangs up leaves a request behind in it. Whose body is still coming is not in it:
-        who sends slowly takes nobody's place.
-        """
-        if not self._places.locked():
-            await self._places.acquire()  # at once
-            return
-        if self._in_line >= self._hooks.in_line_max:
-            raise self._overloaded()
-        self._in_line += 1
-        try:
-            async with asyncio.timeout(self._hooks.patience_seconds):
-                await self._places.acquire()
-        except TimeoutError:
-            raise self._overloaded() from None
-        finally:
-            self._in_line -= 1
-
-    def _overloaded(self) -> Problem:
-        return Problem(self._kinds["OVERLOADED"], headers={"retry-after": _RETRY_AFTER})
+            self._places.give_back()
 
     async def _authenticate(self, context: Context) -> None:
         for scheme, scopes in self._operation.security:

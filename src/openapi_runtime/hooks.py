@@ -43,7 +43,8 @@ class Hooks:
         on_response: Called after every response with its status and the seconds it took.
         max_body_bytes: Larger request bodies are refused.
         in_progress_max: Requests of one operation that are with its handler at a time.
-        reads_in_progress_max: The same of a GET, which waits for nobody but the database.
+        reads_in_progress_max: The same of a GET, which waits for nobody but the database: a few
+            more than there are connections for reading.
         in_line_max: More that wait for that, as many as there may be connections; who comes when
             the line is full is turned away at once.
         patience_seconds: How long they wait before they are turned away.
@@ -59,6 +60,6 @@ class Hooks:
     on_response: Callable[[Context, int, float], None] = _unheard_response
     max_body_bytes: int = 64 * 1024
     in_progress_max: int = 256
-    reads_in_progress_max: int = 64
+    reads_in_progress_max: int = 20
     in_line_max: int = 4096
     patience_seconds: float = 2.0
