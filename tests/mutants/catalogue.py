@@ -90,13 +90,6 @@ CREATION = (
         tests=("tests/integration/test_races.py", "-k", "sqlite and overtakes"),
     ),
     Mutant(
-        name="the answer to a creation opens a link that its successor closed",
-        path=f"{STORAGE}/payments.py",
-        old=", _ATTEMPT_TABLE.c.state == ATTEMPT_OPENING",
-        new="",
-        tests=("tests/integration/test_creations.py", "-k", "sqlite and successor"),
-    ),
-    Mutant(
         name="a retry takes a new order code",
         path=f"{USE_CASES}/create_payment.py",
         old="                order_code=attempt.order_code,",

@@ -4,9 +4,9 @@ Reading first and writing later would be a race; here the conditions are read as
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Update
+from sqlalchemy import CursorResult, Update
 
 from payment_service.storage.database import Session
 
@@ -14,6 +14,10 @@ from payment_service.storage.database import Session
 async def change_one(
     session: Session, statement: Update, values: Mapping[str, Any] | None = None
 ) -> bool:
-    """Change one row; tell whether it was there and met the conditions."""
-    done = await session.execute(statement, values)
-    return bool(done.rowcount == 1)  # type: ignore[attr-defined]  # a CursorResult, which has it
+    """Change one row; tell whether it was there and met the conditions.
+
+    A row that already is as it would become counts, too: on MySQL as well, whose driver is asked
+    for the rows that were found.
+    """
+    done = cast("CursorResult[Any]", await session.execute(statement, values))
+    return done.rowcount == 1

@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from payment_service.domain.payment import PaymentStatus
 from payment_service.domain.refund import RefundStatus
-from payment_service.storage import idempotency, leases, payments, refunds
+from payment_service.storage import guarded, idempotency, leases, payments, refunds
 from payment_service.storage.database import Database, Session
 from payment_service.storage.models import (
     AuditEntry,
@@ -46,6 +46,23 @@ async def test_defaults_and_computed_columns_are_filled_in(database: Database) -
 async def set_status(session: Session, status: str) -> None:
     row = await payments.lock_payment(session, "pay_1")
     row.status = status
+
+
+async def test_guarded_change_counts_the_row_that_it_found(database: Database) -> None:
+    await write(database, payment(description="as it is"))
+
+    async def change(name: str, status: str) -> bool:
+        statement = (
+            update(Payment)
+            .where(Payment.id == name, Payment.status == status)
+            .values(description="as it is")
+            .execution_options(synchronize_session=False)
+        )
+        return await database.transact("test", lambda s: guarded.change_one(s, statement))
+
+    assert await change("pay_1", "pending")  # though nothing becomes another
+    assert not await change("pay_1", "paid")
+    assert not await change("pay_2", "pending")
 
 
 async def test_flush_before_a_query_shows_what_was_added(database: Database) -> None:
