@@ -17,6 +17,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from openapi_runtime.gathered import GatheredTransport
 from openapi_runtime.problems import Problem, ProblemType
 
 _HOST = re.compile(rb"[A-Za-z0-9._\-\[\]:]{1,255}")
@@ -97,12 +98,13 @@ class Guard(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Take a connection, unless there are too many."""
-        super().connection_made(transport)
+        gathered = GatheredTransport(transport, self.loop)
+        super().connection_made(gathered)  # type: ignore[arg-type]  # it is used as one
         if len(self.connections) > self.limits.connections:
             self._refuse("OVERLOADED", "Too many connections.", retry_after="1")
             return
         # Whoever connects and says nothing is let go as one that has been quiet for long.
-        self._deadline = self.loop.call_later(self.timeout_keep_alive, transport.close)
+        self._deadline = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

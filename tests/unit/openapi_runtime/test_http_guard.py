@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from asyncio.selector_events import _SelectorSocketTransport as _SelectorTransport
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -346,6 +347,24 @@ async def _event_now(receive: Any) -> str:
     done, _ = await asyncio.wait([task], timeout=0.001)
     task.cancel()
     return str(task.result()["type"]) if done else ""
+
+
+async def test_an_answer_is_one_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[bytes] = []
+    write = _SelectorTransport.write
+
+    def remember(self: Any, data: bytes) -> None:
+        sent.append(data)
+        write(self, data)
+
+    async with served(Seen()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + b"\r\n")
+        monkeypatch.setattr(_SelectorTransport, "write", remember)
+        async with asyncio.timeout(WAIT_SECONDS):
+            received = await reader.readuntil(b"/x")
+        writer.close()
+    assert sent == [received]
 
 
 async def test_a_quiet_connection_is_closed_without_a_word() -> None:
