@@ -7,6 +7,7 @@ publication, a commit of offsets, an answer. Tests arm them in their own process
 Source of the idea: pingcap/failpoint, tikv/fail-rs.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,12 @@ def passed(point: str) -> None:
     """Note that execution has come to a failpoint."""
     if _act is not None:
         _act(point)
+
+
+def passed_next_turn(point: str) -> None:
+    """Note it when the event loop has turned: what is written in a turn leaves at its end."""
+    if _act is not None:
+        asyncio.get_running_loop().call_soon(_act, point)
 
 
 @contextmanager

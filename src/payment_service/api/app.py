@@ -149,7 +149,7 @@ def _hooks(clock: Clock, metrics: Metrics, public_url: str, on_write: Callable[[
 
     def on_response(context: Context, status: int, seconds: float) -> None:
         operation = context.operation
-        failpoints.passed(f"answer.{operation.id}:after")
+        failpoints.passed_next_turn(f"answer.{operation.id}:after")
         requests(operation.id, f"{status // 100}xx").inc()
         seconds_of(operation.id).observe(seconds, tracing.exemplar())
         served.info(
