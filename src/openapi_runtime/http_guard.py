@@ -98,8 +98,7 @@ class Guard(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Take a connection, unless there are too many."""
-        gathered = GatheredTransport(transport, self.loop)
-        super().connection_made(gathered)  # type: ignore[arg-type]  # it is used as one
+        super().connection_made(GatheredTransport(transport, self.loop))
         if len(self.connections) > self.limits.connections:
             self._refuse("OVERLOADED", "Too many connections.", retry_after="1")
             return

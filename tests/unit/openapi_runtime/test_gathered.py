@@ -26,8 +26,17 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return "closed" in self.done
 
+    def abort(self) -> None:
+        self.done.append("closed")
+
+    def can_write_eof(self) -> bool:
+        return True
+
     def pause_reading(self) -> None:
         self.done.append("paused")
+
+    def resume_reading(self) -> None:
+        self.done.append("resumed")
 
 
 @pytest.fixture
@@ -84,7 +93,26 @@ async def test_nothing_is_sent_on_a_connection_that_is_gone(
     assert wire.done == ["closed"]
 
 
-async def test_all_else_is_the_transports_own(wire: Wire, transport: GatheredTransport) -> None:
-    transport.pause_reading()
+async def test_lines_go_in_their_turn(wire: Wire, transport: GatheredTransport) -> None:
+    transport.write(b"head ")
+    transport.writelines([b"bo", b"dy"])
+    await asyncio.sleep(0)
+    assert wire.done == [b"head body"]
+
+
+async def test_the_rest_is_the_connections_own(wire: Wire, transport: GatheredTransport) -> None:
     assert transport.get_extra_info("peername") == ("192.0.2.1", 9)
-    assert wire.done == ["paused"]
+    assert transport.can_write_eof()
+    assert not transport.is_closing()
+    transport.pause_reading()
+    transport.resume_reading()
+    transport.write(b"lost")
+    transport.abort()
+    await asyncio.sleep(0)
+    assert wire.done == ["paused", "resumed", "closed"]
+    assert transport.is_closing()
+
+
+async def test_what_would_pass_by_what_is_held_is_refused(transport: GatheredTransport) -> None:
+    with pytest.raises(NotImplementedError):
+        transport.get_write_buffer_size()

@@ -3,18 +3,16 @@
 import asyncio
 import json
 import re
-from asyncio.selector_events import _SelectorSocketTransport as _SelectorTransport
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
 from openapi_runtime.http_guard import Limits, Refusals, guarded
 from openapi_runtime.problems import ProblemType
+from tests.support import connections
 
 KINDS = {
     code: ProblemType(code, status, code.lower(), retryable=False)
@@ -70,24 +68,8 @@ async def served(app: App, limits: Limits | None = None) -> AsyncIterator[int]:
         new_request_id=lambda: f"req-{next(numbers)}",
         on_refusal=lambda _kind: None,
     )
-    config = uvicorn.Config(app, http=guarded(refusals, limits), log_config=None, lifespan="off")
-    config.load()
-    state = ServerState()
-
-    def protocol() -> asyncio.Protocol:
-        made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[operation]
-            config=config, server_state=state, app_state={}
-        )
-        return made
-
-    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for connection in list(state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
-        await server.wait_closed()
+    async with connections.served(app, guarded(refusals, limits)) as port:
+        yield port
 
 
 async def talk(port: int, data: bytes) -> list[tuple[int, str]]:
@@ -351,16 +333,17 @@ async def _event_now(receive: Any) -> str:
 
 async def test_an_answer_is_one_packet(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[bytes] = []
-    write = _SelectorTransport.write
-
-    def remember(self: Any, data: bytes) -> None:
-        sent.append(data)
-        write(self, data)
-
     async with served(Seen()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(GET + b"\r\n")
-        monkeypatch.setattr(_SelectorTransport, "write", remember)
+        kind = type(writer.transport)  # the server's is of the same
+        write = kind.write
+
+        def remember(self: Any, data: bytes) -> None:
+            sent.append(data)
+            write(self, data)
+
+        monkeypatch.setattr(kind, "write", remember)
         async with asyncio.timeout(WAIT_SECONDS):
             received = await reader.readuntil(b"/x")
         writer.close()
