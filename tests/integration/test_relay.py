@@ -203,6 +203,22 @@ async def test_keys_of_a_dead_relay_are_taken_over_when_its_leases_end(
     assert broker.take() == ["a1"]
 
 
+@pytest.mark.parametrize(("soon_for", "then"), [(3600, "SOON_SECONDS"), (0, "IDLE_SECONDS")])
+async def test_relay_looks_again_sooner_after_it_has_published(
+    database: Database, broker: Broker, clock: OffsetClock, monkeypatch: pytest.MonkeyPatch,
+    soon_for: int, then: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(relay_module, "SOON_FOR_SECONDS", soon_for)
+    relay = make(database, broker, clock)
+    before = await relay._run_guarded()
+    await write(database, "a1")
+
+    pauses = [await relay._run_guarded() for _ in range(2)]
+
+    assert before == relay_module.IDLE_SECONDS
+    assert pauses == [0.0, getattr(relay_module, then)]
+
+
 async def test_relay_that_stops_gives_its_keys_up_at_once(
     database: Database, broker: Broker, clock: OffsetClock
 ) -> None:

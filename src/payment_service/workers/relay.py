@@ -24,6 +24,8 @@ log = get_logger(__name__)
 
 BATCH_MAX = 500
 IDLE_SECONDS = 0.02  # how long new work may wait when nobody wakes us
+# What was published is soon answered: a webhook's message is applied, and its event waits for us.
+SOON_SECONDS, SOON_FOR_SECONDS = 0.003, 0.05
 TROUBLE_SECONDS = 1.0
 LEASE = timedelta(seconds=30)  # more than one batch can take
 RENEW_SECONDS = 5.0
@@ -62,6 +64,7 @@ class Relay:
         self._turn = asyncio.Lock()
         self._shards: list[int] = []
         self._renew_at = 0.0
+        self._soon_until = 0.0
 
     async def run(self) -> None:
         """Publish until cancelled, then give the shards up."""
@@ -101,7 +104,14 @@ class Relay:
             log.exception("relay.failed")
             self._metrics.unhandled_errors.labels("relay").inc()
             return TROUBLE_SECONDS
-        return 0.0 if published else IDLE_SECONDS
+        return self._pause(published)
+
+    def _pause(self, published: int) -> float:
+        now = asyncio.get_running_loop().time()
+        if published:
+            self._soon_until = now + SOON_FOR_SECONDS
+            return 0.0
+        return SOON_SECONDS if now < self._soon_until else IDLE_SECONDS
 
     async def _record(
         self, batch: Sequence[PendingMessage], results: Sequence[Exception | None]
